@@ -1,0 +1,48 @@
+/**
+ * Where Planet's servers are, and the scopes they know.
+ *
+ * @module
+ */
+
+/** The servers that one deployment of Planet's platform consists of. */
+export interface PlanetEnvironment {
+  /** Issuer of the authorization server for people (RFC 8414 §2). */
+  userAuthServer: string;
+  /** Issuer of the authorization server for service accounts (RFC 8414 §2). */
+  m2mAuthServer: string;
+  /** `audience` asked for; the first one is sent. */
+  audiences: readonly string[];
+  /** Base of the Planet APIs, without a trailing slash. */
+  apiBaseUrl: string;
+  /** Origins that may receive a token; default: the origin of `apiBaseUrl`. */
+  allowedOrigins?: readonly string[];
+}
+
+/** Planet's production servers. */
+export const PRODUCTION: PlanetEnvironment = Object.freeze({
+  userAuthServer: "https://login.planet.com/",
+  m2mAuthServer: "https://services.sentinel-hub.com/auth/realms/main",
+  audiences: Object.freeze(["https://api.planet.com/"]),
+  apiBaseUrl: "https://api.planet.com",
+  allowedOrigins: Object.freeze(["https://api.planet.com"]),
+});
+
+/** OAuth 2.0 scopes of Planet's authorization servers (RFC 6749 §3.3). */
+export const PlanetOAuthScopes: {
+  /** Calls to Planet's APIs. */
+  readonly PLANET: "planet";
+  /** A refresh token, so that signing in once is enough. */
+  readonly OFFLINE_ACCESS: "offline_access";
+  /** An ID token (OpenID Connect Core §3.1.2.1). */
+  readonly OPENID: "openid";
+  /** Profile claims of the user. */
+  readonly PROFILE: "profile";
+  /** E-mail claims of the user. */
+  readonly EMAIL: "email";
+} = Object.freeze({
+  PLANET: "planet",
+  OFFLINE_ACCESS: "offline_access",
+  OPENID: "openid",
+  PROFILE: "profile",
+  EMAIL: "email",
+});

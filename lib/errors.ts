@@ -1,0 +1,149 @@
+/**
+ * Every error class and code of this library; imports nothing.
+ *
+ * Callers branch on `code` (or `status`), never on `message`. A message says
+ * what to do, then what was found; it never holds a token, code, verifier or
+ * secret.
+ *
+ * @module
+ */
+
+/**
+ * Why signing in, refreshing or storing failed. A value changes its meaning
+ * only in a major release.
+ */
+export type AuthErrorCode =
+  | "access_denied"
+  | "client_rejected"
+  | "device_code_expired"
+  | "invalid_argument"
+  | "issuer_mismatch"
+  | "lock_timeout"
+  | "login_cancelled"
+  | "login_required"
+  | "login_timeout"
+  | "malformed_response"
+  | "network"
+  | "port_in_use"
+  | "server_error"
+  | "session_expired"
+  | "state_mismatch"
+  | "storage_corrupt"
+  | "storage_denied"
+  | "storage_failed"
+  | "storage_not_found"
+  | "throttled"
+  | "timeout"
+  | "unsupported_runtime"
+  | "untrusted_origin";
+
+/** Base of every error that this library defines. */
+export class PlanetError extends Error {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "PlanetError";
+}
+
+/** What an {@linkcode AuthError} may carry besides its message. */
+export interface AuthErrorOptions extends ErrorOptions {
+  /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
+  oauthError?: string;
+  /** Earliest time at which asking again makes sense, in epoch milliseconds. */
+  retryAt?: number;
+}
+
+/** Signing in, refreshing or storing a session failed; `code` says why. */
+export class AuthError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "AuthError";
+  /** Machine-readable reason. */
+  readonly code: AuthErrorCode;
+  /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
+  readonly oauthError?: string;
+  /** Earliest time at which asking again makes sense, in epoch milliseconds. */
+  readonly retryAt?: number;
+
+  /** Creates an error; `message` says what to do and holds no secret. */
+  constructor(code: AuthErrorCode, message: string, options: AuthErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    if (options.oauthError !== undefined) this.oauthError = options.oauthError;
+    if (options.retryAt !== undefined) this.retryAt = options.retryAt;
+  }
+}
+
+/** A Planet API refused a request; `status` and `body` are what it answered. */
+export class ApiError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "ApiError";
+  /** HTTP status of the answer. */
+  readonly status: number;
+  /** Body of the answer, as text, at most 64 KiB of it. */
+  readonly body: string;
+
+  /** Creates an error for an answer with `status` and `body`. */
+  constructor(message: string, status: number, body: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** 400: the request was malformed. */
+export class BadQuery extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "BadQuery";
+}
+
+/** 401: the API did not accept the token or key. */
+export class InvalidAPIKey extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "InvalidAPIKey";
+}
+
+/** 403: signed in, but not allowed. */
+export class NoPermission extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "NoPermission";
+}
+
+/** 404: no such resource. */
+export class MissingResource extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "MissingResource";
+}
+
+/** 409: the resource is in a state that forbids this. */
+export class Conflict extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "Conflict";
+}
+
+/** 429: too many requests, after all retries. */
+export class TooManyRequests extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "TooManyRequests";
+}
+
+/** 500: the API failed. */
+export class ServerError extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "ServerError";
+}
+
+/** 502: a gateway before the API failed, after all retries. */
+export class BadGateway extends ApiError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "BadGateway";
+}
+
+/** A call to an API client was wrong; nothing was sent. */
+export class ClientError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "ClientError";
+}
+
+/** A paged answer leads back to a page already seen, or is no page at all. */
+export class PagingError extends ClientError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "PagingError";
+}
