@@ -1,0 +1,62 @@
+/**
+ * What an application may be told about its session. Events hold no secret.
+ *
+ * @module
+ */
+
+import type { AuthErrorCode } from "./errors.ts";
+
+/** Something happened to the session; tell apart by `type`. Times are epoch seconds. */
+export type AuthEvent =
+  | {
+    /** A person is asked to sign in, or a service account signs in. */
+    readonly type: "login_started";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+  }
+  | {
+    /** Tokens were received by signing in, and stored. */
+    readonly type: "login_succeeded";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** End of the access token's life. */
+    readonly expiresAt?: number;
+  }
+  | {
+    /** Tokens were renewed, and stored. */
+    readonly type: "token_refreshed";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** End of the access token's life. */
+    readonly expiresAt?: number;
+    /** Whether nobody waited for it. */
+    readonly background: boolean;
+  }
+  | {
+    /** Newer tokens were found in the storage; a sibling had renewed them. */
+    readonly type: "token_adopted";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** End of the access token's life. */
+    readonly expiresAt?: number;
+  }
+  | {
+    /** Renewing failed; callers get the old token as long as it lives. */
+    readonly type: "refresh_failed";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** Why; as in the error that a waiting caller gets. */
+    readonly code: AuthErrorCode;
+    /** Whether nobody waited for it. */
+    readonly background: boolean;
+    /** When it is tried again at the earliest, in epoch milliseconds. */
+    readonly retryAt?: number;
+  }
+  | {
+    /** The session was ended by `logout()`. */
+    readonly type: "logged_out";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** Whether the authorization server confirmed the revocation (RFC 7009). */
+    readonly revoked: boolean;
+  };
