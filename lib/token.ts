@@ -93,7 +93,7 @@ export class TokenSet {
         "Report this to the operator of the authorization server: its token response holds no access token that can be sent in a header.",
       );
     }
-    const kept: JsonObject = { ...previous?.#raw };
+    const kept: JsonObject = previous === undefined ? {} : { ...previous.#raw };
     delete kept.expires_in;
     delete kept._iat;
     delete kept._exp;

@@ -1,0 +1,492 @@
+/**
+ * Talks to one authorization server for one client; alone imports oauth4webapi.
+ *
+ * Finds the endpoints (RFC 8414, OpenID Connect Discovery), makes the requests
+ * of RFC 6749, 7009, 7636, 8628 and 9207, and turns every refusal into an
+ * `AuthError`. Stores nothing, shows nothing, and repeats a request only where
+ * that cannot spend anything twice.
+ *
+ * @module
+ */
+
+import * as oauth from "oauth4webapi";
+import { AuthError } from "../errors.ts";
+import type { JsonObject } from "../storage/types.ts";
+import { TokenSet } from "../token.ts";
+import { oauthError, throwForAnswer } from "./errors.ts";
+import { type Answer, exchange, surelyUnsent, type TransportOptions } from "./transport.ts";
+
+/** Most requests that one call may make of the token endpoint. */
+const MOST_TRIES = 3;
+
+/** Longest wait inside a call that a server may ask for, in milliseconds. */
+const LONGEST_PAUSE_MS = 5_000;
+
+/** Who asks, and whom. */
+export interface OAuthClientOptions extends TransportOptions {
+  /** Issuer of the authorization server (RFC 8414 §2). */
+  readonly issuer: string;
+  /** Client identifier (RFC 6749 §2.2). */
+  readonly clientId: string;
+  /** Client secret; a public client has none (RFC 6749 §2.1). */
+  readonly clientSecret?: string;
+  /** `audience` to ask for, where the server takes one. */
+  readonly audience?: string;
+  /** Scopes to ask for (RFC 6749 §3.3); empty leaves them to the server. */
+  readonly scopes: readonly string[];
+}
+
+/** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
+export interface DeviceAnswer extends JsonObject {
+  /** Secret that polling presents. */
+  device_code: string;
+  /** What the person types. */
+  user_code: string;
+  /** Where the person types it. */
+  verification_uri: string;
+  /** The same with the code in it. */
+  verification_uri_complete?: string;
+  /** Life of both codes in seconds. */
+  expires_in: number;
+  /** Least pause between two polls in seconds; 5 where absent. */
+  interval?: number;
+}
+
+/** Options that every request function of oauth4webapi takes. */
+interface RequestOptions {
+  [oauth.allowInsecureRequests]: boolean;
+  [oauth.customFetch]: (url: string, init: RequestInit) => Promise<Response>;
+}
+
+function isLoopback(url: URL): boolean {
+  return url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
+}
+
+/** Turns what oauth4webapi says about an answer into our error; its own cause quotes the answer. */
+function malformed(what: string, error: unknown): AuthError {
+  if (error instanceof AuthError) return error;
+  const detail = error instanceof Error ? error.message : "unknown reason";
+  return new AuthError(
+    "malformed_response",
+    `Report this to the operator of the authorization server: ${what} is not as the standard has it (${detail}).`,
+  );
+}
+
+/** Compares without telling, by its time, where two strings differ. */
+function sameText(one: string, other: string): boolean {
+  let difference = one.length ^ other.length;
+  for (let index = 0; index < one.length; index++) {
+    difference |= one.charCodeAt(index) ^ other.charCodeAt(index % Math.max(other.length, 1));
+  }
+  return difference === 0;
+}
+
+/** An authorization request that was made and not yet answered. Keeps its secrets to itself. */
+export interface PendingAuthorization {
+  /** `state` of the request (RFC 6749 §10.12). */
+  readonly state: string;
+  /** Issuer that the answer must name (RFC 9207 §2.4). */
+  readonly issuer: string;
+  /** Whether the server announced that it names its issuer (RFC 9207 §3). */
+  readonly issuerRequired: boolean;
+  /** Where the browser must go (RFC 6749 §4.1.1, RFC 7636 §4.3). */
+  url(redirectUri: string): URL;
+  /**
+   * Checks the authorization response and redeems its code (RFC 6749 §4.1.3).
+   *
+   * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `access_denied` and the codes of a token request.
+   */
+  redeem(response: URLSearchParams, redirectUri: string, signal?: AbortSignal): Promise<TokenSet>;
+}
+
+/** One client at one authorization server. */
+export class OAuthClient {
+  readonly #options: OAuthClientOptions;
+  readonly #client: oauth.Client;
+  readonly #authenticate: oauth.ClientAuth;
+  readonly #insecure: boolean;
+  #server: Promise<oauth.AuthorizationServer> | undefined;
+
+  /** Makes a client; nothing is sent yet. */
+  constructor(options: OAuthClientOptions) {
+    this.#options = options;
+    this.#client = { client_id: options.clientId, [oauth.clockTolerance]: 60 };
+    this.#authenticate = options.clientSecret === undefined
+      ? oauth.None()
+      : oauth.ClientSecretPost(options.clientSecret);
+    this.#insecure = isLoopback(new URL(options.issuer));
+  }
+
+  /** Whether the server has an endpoint for revocation (RFC 7009 §2). */
+  async canRevoke(signal?: AbortSignal): Promise<boolean> {
+    return (await this.#discover(signal)).revocation_endpoint !== undefined;
+  }
+
+  /** Prepares an authorization request with fresh `state`, `nonce` and code verifier (RFC 7636 §4.1). */
+  async authorize(signal?: AbortSignal): Promise<PendingAuthorization> {
+    const server = await this.#discover(signal);
+    const endpoint = server.authorization_endpoint;
+    if (endpoint === undefined) throw this.#missing("authorization endpoint");
+    const state = oauth.generateRandomState();
+    const nonce = oauth.generateRandomNonce();
+    const verifier = oauth.generateRandomCodeVerifier();
+    const challenge = await oauth.calculatePKCECodeChallenge(verifier);
+    return {
+      state,
+      issuer: server.issuer,
+      issuerRequired: server.authorization_response_iss_parameter_supported === true,
+      url: (redirectUri: string): URL => {
+        const url = new URL(endpoint);
+        const parameters = {
+          client_id: this.#options.clientId,
+          response_type: "code",
+          redirect_uri: redirectUri,
+          state,
+          nonce,
+          code_challenge: challenge,
+          code_challenge_method: "S256",
+          ...this.#scopeAndAudience(),
+        };
+        for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+        return url;
+      },
+      redeem: (response: URLSearchParams, redirectUri: string, signal?: AbortSignal) =>
+        this.#redeem(server, response, { state, nonce, verifier, redirectUri }, signal),
+    };
+  }
+
+  async #redeem(
+    server: oauth.AuthorizationServer,
+    response: URLSearchParams,
+    request: { state: string; nonce: string; verifier: string; redirectUri: string },
+    signal?: AbortSignal,
+  ): Promise<TokenSet> {
+    if (!sameText(response.get("state") ?? "", request.state)) {
+      throw new AuthError(
+        "state_mismatch",
+        "Start signing in again: the answer does not belong to this sign-in (state differs).",
+      );
+    }
+    const issuer = response.get("iss");
+    const issuerRequired = server.authorization_response_iss_parameter_supported === true;
+    if (issuer === null ? issuerRequired : issuer !== server.issuer) {
+      throw new AuthError(
+        "issuer_mismatch",
+        "Do not go on with this sign-in: the answer came from another authorization server than was asked (RFC 9207).",
+      );
+    }
+    const refusal = response.get("error");
+    if (refusal !== null) throw oauthError(refusal, "the authorization server");
+    const what = "the authorization response";
+    let parameters: URLSearchParams;
+    try {
+      parameters = oauth.validateAuthResponse(server, this.#client, response, request.state);
+    } catch (error) {
+      throw malformed(what, error);
+    }
+    return await this.#token(
+      (options) =>
+        oauth.authorizationCodeGrantRequest(
+          server,
+          this.#client,
+          this.#authenticate,
+          parameters,
+          request.redirectUri,
+          request.verifier,
+          options,
+        ),
+      (answer, json) =>
+        oauth.processAuthorizationCodeResponse(
+          server,
+          this.#client,
+          answer,
+          json.id_token === undefined ? {} : { expectedNonce: request.nonce },
+        ),
+      { signal, spent: "login_required" },
+    );
+  }
+
+  /** Asks for a device and a user code (RFC 8628 §3.1). */
+  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
+    const server = await this.#discover(signal);
+    if (server.device_authorization_endpoint === undefined) {
+      throw this.#missing("device authorization endpoint");
+    }
+    const { json } = await this.#send(
+      "the device authorization endpoint",
+      (options) =>
+        oauth.deviceAuthorizationRequest(
+          server,
+          this.#client,
+          this.#authenticate,
+          this.#scopeAndAudience(),
+          options,
+        ),
+      { signal },
+    );
+    try {
+      await oauth.processDeviceAuthorizationResponse(server, this.#client, asResponse(json));
+    } catch (error) {
+      throw malformed("the device authorization response", error);
+    }
+    return json as DeviceAnswer;
+  }
+
+  /**
+   * Polls once for the tokens of a device grant (RFC 8628 §3.4).
+   *
+   * @returns Tokens, or the server's word that it is not done: `authorization_pending` or `slow_down`.
+   */
+  async pollDevice(
+    deviceCode: string,
+    signal?: AbortSignal,
+  ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
+    const server = await this.#discover(signal);
+    try {
+      return await this.#token(
+        (options) =>
+          oauth.deviceCodeGrantRequest(
+            server,
+            this.#client,
+            this.#authenticate,
+            deviceCode,
+            options,
+          ),
+        (answer) => oauth.processDeviceCodeResponse(server, this.#client, answer),
+        { signal, tries: 1, spent: "device_code_expired" },
+      );
+    } catch (error) {
+      if (error instanceof AuthError) {
+        const word = error.oauthError;
+        if (word === "authorization_pending" || word === "slow_down") return word;
+      }
+      throw error;
+    }
+  }
+
+  /** Signs in as the client itself (RFC 6749 §4.4). */
+  async clientCredentials(signal?: AbortSignal): Promise<TokenSet> {
+    const server = await this.#discover(signal);
+    return await this.#token(
+      (options) =>
+        oauth.clientCredentialsGrantRequest(
+          server,
+          this.#client,
+          this.#authenticate,
+          this.#scopeAndAudience(),
+          options,
+        ),
+      (answer) => oauth.processClientCredentialsResponse(server, this.#client, answer),
+      { signal },
+    );
+  }
+
+  /**
+   * Spends the refresh token of `current` (RFC 6749 §6). An answer without a
+   * new one keeps the old.
+   *
+   * @throws {AuthError} `session_expired` where the server calls it invalid, and the codes of a token request.
+   */
+  async refresh(current: TokenSet, signal?: AbortSignal): Promise<TokenSet> {
+    const server = await this.#discover(signal);
+    const refreshToken = current.refreshToken;
+    if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
+    return await this.#token(
+      (options) =>
+        oauth.refreshTokenGrantRequest(
+          server,
+          this.#client,
+          this.#authenticate,
+          refreshToken,
+          options,
+        ),
+      (answer) => oauth.processRefreshTokenResponse(server, this.#client, answer),
+      { signal, previous: current },
+    );
+  }
+
+  /** Asks the server to forget `token` (RFC 7009 §2.1). */
+  async revoke(
+    token: string,
+    hint: "access_token" | "refresh_token",
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const server = await this.#discover(signal);
+    await this.#send(
+      "the revocation endpoint",
+      (options) =>
+        oauth.revocationRequest(server, this.#client, this.#authenticate, token, {
+          ...options,
+          additionalParameters: { token_type_hint: hint },
+        }),
+      { signal },
+    );
+  }
+
+  #scopeAndAudience(): Record<string, string> {
+    const { scopes, audience } = this.#options;
+    return {
+      ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
+      ...(audience === undefined ? {} : { audience }),
+    };
+  }
+
+  #missing(what: string): AuthError {
+    return new AuthError(
+      "client_rejected",
+      `Choose another way to sign in: ${this.#options.issuer} has no ${what}.`,
+    );
+  }
+
+  /** Finds the endpoints once; a failed look-up is not kept, an aborted caller does not stop it. */
+  #discover(signal?: AbortSignal): Promise<oauth.AuthorizationServer> {
+    this.#server ??= this.#fetchMetadata().catch((error) => {
+      this.#server = undefined;
+      throw error;
+    });
+    return abandonable(this.#server, signal);
+  }
+
+  async #fetchMetadata(): Promise<oauth.AuthorizationServer> {
+    const issuer = new URL(this.#options.issuer);
+    const what = "the discovery document";
+    const { json } = await this.#send(
+      what,
+      (options) => oauth.discoveryRequest(issuer, options),
+      { idempotent: true },
+    );
+    if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    try {
+      return await oauth.processDiscoveryResponse(issuer, asResponse(json));
+    } catch (error) {
+      if (typeof json.issuer === "string" && json.issuer !== this.#options.issuer) {
+        throw new AuthError(
+          "issuer_mismatch",
+          `Check the address of the authorization server: what is at ${issuer.origin} calls itself by another issuer (RFC 8414 §3.3).`,
+        );
+      }
+      throw malformed(what, error);
+    }
+  }
+
+  /** One call of the token endpoint, checked by oauth4webapi. */
+  async #token(
+    request: (options: RequestOptions) => Promise<Response>,
+    check: (answer: Response, json: JsonObject) => Promise<unknown>,
+    options: {
+      signal?: AbortSignal | undefined;
+      previous?: TokenSet;
+      tries?: number;
+      /** What `invalid_grant` means here; default `session_expired`. */
+      spent?: "login_required" | "device_code_expired";
+    },
+  ): Promise<TokenSet> {
+    const what = "the token endpoint";
+    let answer: Answer;
+    try {
+      answer = await this.#send(what, request, options);
+    } catch (error) {
+      if (options.spent && error instanceof AuthError && error.oauthError === "invalid_grant") {
+        throw new AuthError(
+          options.spent,
+          "Start signing in again: the code has expired or was used already.",
+          { oauthError: "invalid_grant" },
+        );
+      }
+      throw error;
+    }
+    const json = answer.json;
+    if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    // A token set must not be lost over a member that nobody needs, least of all
+    // a rotated one: absent or odd optional members are left out of the check.
+    const shown: JsonObject = { ...json, token_type: json.token_type ?? "Bearer" };
+    const life = Number(shown.expires_in);
+    if (!(life >= 0 && Number.isFinite(life))) delete shown.expires_in;
+    if (typeof shown.scope !== "string") delete shown.scope;
+    if (options.previous !== undefined) delete shown.id_token;
+    try {
+      await check(asResponse(shown), shown);
+    } catch (error) {
+      throw malformed("the token response", error);
+    }
+    return TokenSet.fromResponse(json, this.#options.clock.now(), options.previous);
+  }
+
+  /**
+   * Sends a request, and once more only where it surely did not arrive
+   * (`idempotent`: or may have) or where the server said when (429, 503).
+   */
+  async #send(
+    what: string,
+    request: (options: RequestOptions) => Promise<Response>,
+    options: { signal?: AbortSignal | undefined; tries?: number; idempotent?: boolean },
+  ): Promise<Answer> {
+    const { clock } = this.#options;
+    const tries = options.tries ?? MOST_TRIES;
+    for (let round = 1;; round++) {
+      let answer: Answer | undefined;
+      let failure: unknown;
+      try {
+        await request({
+          [oauth.allowInsecureRequests]: this.#insecure,
+          [oauth.customFetch]: async (url: string, init: RequestInit) => {
+            answer = await exchange(url, { ...init, ...signalOf(options) }, this.#options);
+            return new Response();
+          },
+        });
+        throwForAnswer(answer!, what);
+        return answer!;
+      } catch (error) {
+        failure = answer === undefined ? asAuthError(error, what) : error;
+      }
+      const wait = pauseBefore(failure, round, options.idempotent === true, clock.now());
+      if (round >= tries || wait === undefined) throw failure;
+      await clock.sleep(wait, options.signal);
+    }
+  }
+}
+
+/** How long to wait before repeating what failed, in milliseconds; `undefined`: do not repeat. */
+function pauseBefore(
+  failure: unknown,
+  round: number,
+  idempotent: boolean,
+  nowMs: number,
+): number | undefined {
+  if (!(failure instanceof AuthError)) return undefined;
+  if (failure.retryAt !== undefined) {
+    const wait = Math.max(failure.retryAt - nowMs, 0);
+    return wait <= LONGEST_PAUSE_MS ? wait : undefined;
+  }
+  const again = surelyUnsent(failure) || (idempotent && failure.code === "network") ||
+    (idempotent && failure.code === "server_error");
+  return again ? 100 * 4 ** round : undefined;
+}
+
+function signalOf(options: { signal?: AbortSignal | undefined }): { signal?: AbortSignal } {
+  return options.signal === undefined ? {} : { signal: options.signal };
+}
+
+/** Keeps our own errors and abort reasons; anything else comes from a request that could not be built. */
+function asAuthError(error: unknown, what: string): unknown {
+  const ours = error instanceof AuthError || !(error instanceof Error) ||
+    !("code" in error && String(error.code).startsWith("OAUTH_"));
+  return ours ? error : malformed(`the address of ${what}`, error);
+}
+
+function asResponse(json: JsonObject | undefined): Response {
+  return new Response(JSON.stringify(json ?? null), {
+    headers: { "content-type": "application/json" },
+  });
+}
+
+/** Lets one caller go at once when its signal aborts; the shared work goes on. */
+function abandonable<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return work;
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

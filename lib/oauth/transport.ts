@@ -1,0 +1,155 @@
+/**
+ * One bounded exchange with the authorization server.
+ *
+ * Bounds time and size, follows no redirect, tells a request that surely did
+ * not arrive from one that may have, and never lets a body, header or URL query
+ * into an error.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import { AuthError } from "../errors.ts";
+import type { JsonObject } from "../storage/types.ts";
+
+/** Longest time for one request and its answer, in milliseconds. */
+const TIMEOUT_MS = 30_000;
+
+/** Largest answer that is read, in bytes; real ones have a few kilobytes. */
+const LARGEST_BODY = 1_048_576;
+
+/** Longest wait that a server can ask for, in milliseconds: a day. */
+const LONGEST_WAIT_MS = 86_400_000;
+
+/** An answer of the authorization server, read whole. */
+export interface Answer {
+  /** HTTP status. */
+  readonly status: number;
+  /** The body as a JSON object; `undefined` where it is none. */
+  readonly json?: JsonObject;
+  /** When the server lets us ask again (RFC 9110 §10.2.3), in epoch milliseconds. */
+  readonly retryAt?: number;
+}
+
+/** What a transport stands on. */
+export interface TransportOptions {
+  /** Replaces the global `fetch`, for proxies and tests. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** Time, for the dates of `Retry-After`. */
+  readonly clock: Clock;
+}
+
+const unsent: WeakSet<object> = new WeakSet();
+
+/** Tells whether the request behind `error` surely did not arrive, so that repeating it is safe. */
+export function surelyUnsent(error: unknown): boolean {
+  return typeof error === "object" && error !== null && unsent.has(error);
+}
+
+/** Failures of the name look-up or of the connection itself, as the runtimes word them. */
+const NO_CONNECTION =
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ConnectionRefused|UND_ERR_CONNECT_TIMEOUT|tcp connect error|dns error|Unable to connect/;
+
+function describeCauses(error: unknown): string {
+  let text = "";
+  for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
+    const { code, message, cause } = error as {
+      code?: unknown;
+      message?: unknown;
+      cause?: unknown;
+    };
+    text += ` ${String(code ?? "")} ${String(message ?? "")}`;
+    error = cause;
+  }
+  return text;
+}
+
+function retryAt(header: string | null, nowMs: number): number | undefined {
+  if (header === null) return undefined;
+  const wait = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  return Number.isNaN(wait) ? undefined : nowMs + Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
+}
+
+async function readText(response: Response): Promise<string | undefined> {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    if (size > LARGEST_BODY) {
+      await reader.cancel().catch(() => {});
+      return undefined;
+    }
+    parts.push(value);
+  }
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.byteLength;
+  }
+  return new TextDecoder().decode(whole);
+}
+
+function parseObject(text: string | undefined): JsonObject | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? value as JsonObject
+      : undefined;
+  } catch {
+    return undefined; // The parser's own message would quote the body.
+  }
+}
+
+/**
+ * Sends one request and reads its answer whole, whatever its status.
+ *
+ * @throws {AuthError} `network`, `timeout`; after an abort, the reason of the signal.
+ */
+export async function exchange(
+  url: string,
+  init: RequestInit,
+  options: TransportOptions,
+): Promise<Answer> {
+  const origin = new URL(url).origin;
+  const fetch = options.fetch ?? globalThis.fetch;
+  const controller = new AbortController();
+  const late = new AuthError(
+    "timeout",
+    `Try again, or check the network: ${origin} did not answer within ${TIMEOUT_MS / 1000} s.`,
+  );
+  const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS);
+  const caller = init.signal ?? undefined;
+  const onAbort = () => controller.abort(caller?.reason);
+  if (caller?.aborted) onAbort();
+  caller?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    const json = parseObject(await readText(response));
+    const again = retryAt(response.headers.get("retry-after"), options.clock.now());
+    return {
+      status: response.status,
+      ...(json === undefined ? {} : { json }),
+      ...(again === undefined ? {} : { retryAt: again }),
+    };
+  } catch (error) {
+    if (controller.signal.aborted) throw controller.signal.reason;
+    const refused = NO_CONNECTION.test(describeCauses(error));
+    const failure = new AuthError(
+      "network",
+      refused
+        ? `Check the network, or try again later: no connection to ${origin}.`
+        : `Try again: the connection to ${origin} broke off before the answer was complete.`,
+    );
+    if (refused) unsent.add(failure);
+    throw failure;
+  } finally {
+    clearTimeout(timer);
+    caller?.removeEventListener("abort", onAbort);
+  }
+}
