@@ -10,6 +10,7 @@
  */
 
 import * as oauth from "oauth4webapi";
+import { abandonable } from "../abort.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/types.ts";
 import { TokenSet } from "../token.ts";
@@ -477,16 +478,5 @@ function asAuthError(error: unknown, what: string): unknown {
 function asResponse(json: JsonObject | undefined): Response {
   return new Response(JSON.stringify(json ?? null), {
     headers: { "content-type": "application/json" },
-  });
-}
-
-/** Lets one caller go at once when its signal aborts; the shared work goes on. */
-function abandonable<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (signal === undefined) return work;
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
