@@ -126,8 +126,8 @@ export class OAuthClient {
   /** Prepares an authorization request with fresh `state`, `nonce` and code verifier (RFC 7636 §4.1). */
   async authorize(signal?: AbortSignal): Promise<PendingAuthorization> {
     const server = await this.#discover(signal);
-    const endpoint = server.authorization_endpoint;
-    if (endpoint === undefined) throw this.#missing("authorization endpoint");
+    if (server.authorization_endpoint === undefined) throw this.#missing("authorization endpoint");
+    const endpoint = this.#page(server.authorization_endpoint, "the authorization endpoint");
     const state = oauth.generateRandomState();
     const nonce = oauth.generateRandomNonce();
     const verifier = oauth.generateRandomCodeVerifier();
@@ -230,7 +230,26 @@ export class OAuthClient {
     } catch (error) {
       throw malformed("the device authorization response", error);
     }
-    return json as DeviceAnswer;
+    const answer = json as DeviceAnswer;
+    const what = "the verification page";
+    this.#page(answer.verification_uri, what);
+    if (answer.verification_uri_complete !== undefined) {
+      this.#page(answer.verification_uri_complete, what);
+    }
+    // It is shown on a terminal, where control characters are commands.
+    if (!/^[\x20-\x7e]{1,64}$/.test(answer.user_code)) {
+      throw malformed("the user code", new Error("it has unprintable characters"));
+    }
+    return answer;
+  }
+
+  /** Checks the address of a page that a browser will be sent to. */
+  #page(address: string, what: string): string {
+    const url = URL.canParse(address) ? new URL(address) : undefined;
+    if (url?.protocol !== "https:" && !(this.#insecure && url?.protocol === "http:")) {
+      throw malformed(`the address of ${what}`, new Error("no https URL"));
+    }
+    return url.href;
   }
 
   /**

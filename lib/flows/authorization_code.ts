@@ -1,0 +1,133 @@
+/**
+ * Authorization code grant with PKCE for a program on the person's own machine
+ * (RFC 6749 §4.1, RFC 7636, RFC 8252).
+ *
+ * Shows the URL, opens the browser where it may, and takes the answer from the
+ * loopback listener or from what the person pastes, whichever comes first.
+ * Binds nothing itself, stores nothing.
+ *
+ * @module
+ */
+
+import { linkedAbort } from "../abort.ts";
+import type { CallbackListener } from "../callback/types.ts";
+import { AuthError } from "../errors.ts";
+import type { PendingAuthorization } from "../oauth/client.ts";
+import type { TokenSet } from "../token.ts";
+import type { AuthorizationCodeLogin } from "./types.ts";
+
+/** How often a paste that cannot be right is asked for again. */
+const MOST_PASTES = 5;
+
+/**
+ * Signs a person in.
+ *
+ * @throws {AuthError} `access_denied`, `state_mismatch`, `issuer_mismatch`, `port_in_use`,
+ *   `unsupported_runtime`, `login_cancelled` and those of a token request; after an abort, its reason.
+ */
+export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin): Promise<TokenSet> {
+  const { client, ui, signal } = login;
+  const pending = await client.authorize(signal);
+  const listener = await bind(login, pending);
+  try {
+    const redirectUri = listener?.redirectUri ?? login.callbackUrl.replace(/:0(?=[/?]|$)/, "");
+    const url = pending.url(redirectUri);
+    ui.show?.(
+      `To sign in to ${login.applicationName}, open this page in your browser:\n\n  ${url}\n`,
+    );
+    if (login.allowOpenBrowser && await ui.openBrowser?.(url) === false) {
+      ui.show?.("No browser could be opened from here; please open the page yourself.");
+    }
+    const response = await firstAnswer(login, pending, listener);
+    return await pending.redeem(response, redirectUri, signal);
+  } finally {
+    await listener?.close();
+  }
+}
+
+/** Binds the listener; where none can be had, a person who may paste needs none. */
+async function bind(
+  { allowTtyPrompt, applicationName, callbackUrl, listen, ui }: AuthorizationCodeLogin,
+  { state, issuer, issuerRequired }: PendingAuthorization,
+): Promise<CallbackListener | undefined> {
+  try {
+    return await listen({ callbackUrl, state, issuer, issuerRequired, applicationName });
+  } catch (error) {
+    const canPaste = allowTtyPrompt && ui.readLine !== undefined;
+    if (canPaste && error instanceof AuthError && error.code === "unsupported_runtime") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** The authorization response, from the listener or from the keyboard; the other wait is ended. */
+async function firstAnswer(
+  login: AuthorizationCodeLogin,
+  pending: PendingAuthorization,
+  listener: CallbackListener | undefined,
+): Promise<URLSearchParams> {
+  const waits = linkedAbort(login.signal);
+  const heard = listener?.wait(waits.signal);
+  const typed = login.allowTtyPrompt && login.ui.readLine !== undefined
+    ? readPaste(login, pending, waits.signal)
+    : undefined;
+  const answers = [heard, typed].filter((answer) => answer !== undefined);
+  try {
+    const answer = await Promise.race(answers) ?? await heard;
+    if (answer) return answer;
+    throw new AuthError(
+      "login_cancelled",
+      "Start signing in again, on a terminal: no code and no redirect URL was pasted.",
+    );
+  } finally {
+    waits.abort(new AuthError("login_cancelled", "The answer came another way."));
+    waits.release();
+    // The terminal is restored before the program goes on.
+    await Promise.allSettled(answers);
+  }
+}
+
+/** Asks for the code or the redirect URL; `null` where nobody can or will give one. */
+async function readPaste(
+  { ui }: AuthorizationCodeLogin,
+  pending: PendingAuthorization,
+  signal: AbortSignal,
+): Promise<URLSearchParams | null> {
+  for (let round = 1; round <= MOST_PASTES; round++) {
+    const line = await ui.readLine!(
+      "Or paste the code, or the whole address that the browser ended at: ",
+      { signal },
+    );
+    if (line === null) return null;
+    const pasted = parsePaste(line, pending);
+    if (typeof pasted !== "string") return pasted;
+    ui.show?.(pasted);
+  }
+  return null;
+}
+
+/** Reads a pasted code, query or URL; a text says what is wrong with it. */
+function parsePaste(
+  line: string,
+  { state, issuer }: PendingAuthorization,
+): URLSearchParams | string {
+  const text = line.trim();
+  const query = /^https?:\/\//i.test(text)
+    ? text.replace(/#.*$/, "").replace(/^[^?]*\??/, "")
+    : /(^|[?&])(code|error|state)=/.test(text)
+    ? text.replace(/^\?/, "")
+    : undefined;
+  if (query === undefined) {
+    if (!/^[\x21-\x7e]{1,4096}$/.test(text)) return "That is no code; please paste it whole.";
+    return new URLSearchParams({ code: text, state, iss: issuer });
+  }
+  const parameters = new URLSearchParams(query);
+  if (!parameters.has("code") && !parameters.has("error")) {
+    return "That address holds no code; please paste the one that the browser ended at.";
+  }
+  if (parameters.get("state") !== state) {
+    return "That address belongs to another sign-in; please open the page above and paste its result.";
+  }
+  return parameters;
+}

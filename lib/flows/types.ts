@@ -1,0 +1,70 @@
+/**
+ * What the ways to sign in stand on and give back.
+ *
+ * @module
+ */
+
+import type { Listen } from "../callback/types.ts";
+import type { Clock } from "../clock.ts";
+import type { OAuthClient } from "../oauth/client.ts";
+import type { LoginUI } from "../terminal/types.ts";
+
+/** What signing in may do, and how the caller stops it. */
+export interface LoginOptions {
+  /** Lets the login open a browser; default false. */
+  allowOpenBrowser?: boolean;
+  /** Lets the login ask on the terminal; default false. */
+  allowTtyPrompt?: boolean;
+  /** Ends the login; the promise rejects with its reason. */
+  signal?: AbortSignal;
+  /** Longest time for the whole login, in milliseconds; default 5 minutes. */
+  timeoutMs?: number;
+  /** Screen and keyboard; default: the runtime's browser opener and terminal (stderr). */
+  ui?: LoginUI;
+}
+
+/** A login that needs a person, with all that it stands on. */
+export interface InteractiveLogin {
+  /** The client that signs the person in. */
+  readonly client: OAuthClient;
+  /** Time. */
+  readonly clock: Clock;
+  /** Screen and keyboard. */
+  readonly ui: LoginUI;
+  /** Whether a browser may be opened. */
+  readonly allowOpenBrowser: boolean;
+  /** Whether the person may be asked for input. */
+  readonly allowTtyPrompt: boolean;
+  /** Name of the application, for pages and messages. */
+  readonly applicationName: string;
+  /** Ends the login, by the caller's wish or by its time limit. */
+  readonly signal: AbortSignal;
+}
+
+/** A login by authorization code. */
+export interface AuthorizationCodeLogin extends InteractiveLogin {
+  /** Redirect URI as registered; port 0 means any free port (RFC 8252 §7.3). */
+  readonly callbackUrl: string;
+  /** Binds the listener. */
+  readonly listen: Listen;
+}
+
+/**
+ * What the server handed out for a device login (RFC 8628 §3.2), as received.
+ * Survives JSON, so that another process can finish the login; `device_code` is
+ * a secret and is not shown by `console.log`.
+ */
+export interface DeviceAuthorization {
+  /** Secret that the device presents when it asks for the tokens. */
+  device_code: string;
+  /** What the person types at `verification_uri`. */
+  user_code: string;
+  /** Where the person confirms. */
+  verification_uri: string;
+  /** The same with the code in it, where the server offers it. */
+  verification_uri_complete?: string;
+  /** Life of both codes, in seconds. */
+  expires_in: number;
+  /** Least pause between two polls, in seconds; 5 where absent. */
+  interval?: number;
+}

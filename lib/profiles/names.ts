@@ -1,0 +1,48 @@
+/**
+ * Names of profiles and the keys that lie under them.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+
+/** Longest name in UTF-8 bytes, so that a file system takes it as one directory. */
+const LONGEST_NAME = 128;
+
+/**
+ * Brings a profile name to the form that is stored: lower case.
+ *
+ * @throws {AuthError} `invalid_argument` where it cannot be one directory's name.
+ */
+export function normalizeProfileName(name: string): string {
+  if (typeof name !== "string") {
+    throw new TypeError(`profileName must be a string, not ${typeof name}.`);
+  }
+  const normalized = name.toLowerCase();
+  const problem = normalized.trim() === ""
+    ? "it is empty"
+    : /[/\\]/.test(normalized)
+    ? "it holds a path separator"
+    : normalized === "." || normalized === ".."
+    ? 'it is "." or ".."'
+    // deno-lint-ignore no-control-regex
+    : /[\x00-\x1f\x7f]/.test(normalized)
+    ? "it holds a control character"
+    : /^[a-z]:|[<>:"|?*]|[. ]$/.test(normalized)
+    ? "it would be no directory name on Windows"
+    : new TextEncoder().encode(normalized).length > LONGEST_NAME
+    ? `it is longer than ${LONGEST_NAME} bytes`
+    : undefined;
+  if (problem !== undefined) {
+    throw new AuthError(
+      "invalid_argument",
+      `Choose another profileName, such as "my-app": ${problem}.`,
+    );
+  }
+  return normalized;
+}
+
+/** Key of an object of a profile, such as `.planet/my-app/token.json`. */
+export function profileKey(profileName: string, object: "auth_client" | "token"): string {
+  return `.planet/${profileName}/${object}.json`;
+}
