@@ -10,7 +10,7 @@ export interface PlanetEnvironment {
   userAuthServer: string;
   /** Issuer of the authorization server for service accounts (RFC 8414 §2). */
   m2mAuthServer: string;
-  /** `audience` asked for; the first one is sent. */
+  /** `audience` asked for; several are joined with a space, as in Python. */
   audiences: readonly string[];
   /** Base of the Planet APIs, without a trailing slash. */
   apiBaseUrl: string;

@@ -55,7 +55,11 @@ export async function writeAuthClient(
   settings: ClientSettings,
 ): Promise<void> {
   const key = profileKey(profileName, "auth_client");
-  const stored = await storage.load(key);
+  const stored = await storage.load(key).catch(async (error) => {
+    if (!(error instanceof AuthError) || error.code !== "storage_corrupt") throw error;
+    await storage.rename(key, `${key}.corrupt`);
+    return undefined;
+  });
   const wanted: JsonObject = { ...stored, ...membersOf(settings) };
   // A secret of another client must not stay beside this one's identifier.
   if (stored?.client_id !== settings.clientId && settings.clientSecret === undefined) {

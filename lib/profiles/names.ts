@@ -28,8 +28,8 @@ export function normalizeProfileName(name: string): string {
     // deno-lint-ignore no-control-regex
     : /[\x00-\x1f\x7f]/.test(normalized)
     ? "it holds a control character"
-    : /^[a-z]:|[<>:"|?*]|[. ]$/.test(normalized)
-    ? "it would be no directory name on Windows"
+    : /^[a-z]:/.test(normalized)
+    ? "it begins with a drive letter"
     : new TextEncoder().encode(normalized).length > LONGEST_NAME
     ? `it is longer than ${LONGEST_NAME} bytes`
     : undefined;

@@ -1,0 +1,167 @@
+/**
+ * Options of `Auth`: their shapes, defaults and checks.
+ *
+ * Every check happens before anything is read, sent or written.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "./clock.ts";
+import { type PlanetEnvironment, PRODUCTION } from "./environment.ts";
+import { AuthError } from "./errors.ts";
+import type { AuthEvent } from "./events.ts";
+import type { ObjectStorageProvider } from "./storage/types.ts";
+
+/** Where a session is kept and what it stands on. */
+export interface SessionOptions {
+  /** Name of the profile, one directory's name; default: the client ID. Normalised to lower case. */
+  profileName?: string;
+  /** Whether state outlives the program; default true. */
+  saveStateToStorage?: boolean;
+  /** Where state is kept; default: `defaultStorage()`. */
+  storageProvider?: ObjectStorageProvider;
+  /** Servers to talk to; default: `PRODUCTION`. */
+  environment?: PlanetEnvironment;
+  /** Origins that may receive a token; default: the environment's API origins. */
+  allowedOrigins?: readonly string[];
+  /** Replaces the global `fetch`, for proxies and tests. */
+  fetch?: typeof globalThis.fetch;
+  /** Replaces the system's clock, for tests. */
+  clock?: Clock;
+  /** Is told what happens to the session; what it throws is ignored. */
+  onEvent?: (event: AuthEvent) => void;
+  /** Whether the client secret is stored; default: only in files shared with the command line. */
+  saveClientSecret?: boolean;
+}
+
+/** Client of a person who signs in with a browser on this machine. */
+export interface AuthCodeOptions extends SessionOptions {
+  /** Client identifier (RFC 6749 §2.2). */
+  clientId: string;
+  /**
+   * Registered redirect URI on loopback, such as `http://localhost:8080`; port 0
+   * means any free port (RFC 8252 §7.3).
+   */
+  callbackUrl: string;
+  /** Scopes to ask for; default `planet` and `offline_access`. */
+  requestedScopes?: readonly string[];
+}
+
+/** Client of a person who signs in on a second screen (RFC 8628). */
+export interface DeviceCodeOptions extends SessionOptions {
+  /** Client identifier (RFC 6749 §2.2). */
+  clientId: string;
+  /** Scopes to ask for; default `planet` and `offline_access`. */
+  requestedScopes?: readonly string[];
+}
+
+/** Client of a service account (RFC 6749 §4.4). */
+export interface M2MOptions extends SessionOptions {
+  /** Client identifier (RFC 6749 §2.2). */
+  clientId: string;
+  /** Client secret (RFC 6749 §2.3.1). */
+  clientSecret: string;
+  /** Scopes to ask for; default: none, which leaves them to the server. */
+  requestedScopes?: readonly string[];
+}
+
+/** Options that hold for every kind of session, checked and complete. */
+export interface CheckedOptions {
+  /** Servers to talk to. */
+  readonly environment: PlanetEnvironment;
+  /** Origins that may receive a token. */
+  readonly allowedOrigins: readonly string[];
+  /** Time. */
+  readonly clock: Clock;
+}
+
+function invalid(message: string, cause?: unknown): AuthError {
+  return new AuthError("invalid_argument", message, { cause });
+}
+
+/** Checks that `value`, the option `name`, is a text that can be sent. */
+export function checkText(value: unknown, name: string): string {
+  if (typeof value !== "string") {
+    throw new TypeError(`${name} must be a string, not ${value === null ? "null" : typeof value}.`);
+  }
+  if (value.trim() === "") throw invalid(`Give a ${name}: it is empty.`);
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f]/.test(value) || value !== value.trim()) {
+    throw invalid(`Check the ${name}: it has a space around it or a control character in it.`);
+  }
+  return value;
+}
+
+/** Checks scopes (RFC 6749 §3.3); an empty list means the default, as in Python. */
+export function checkScopes(
+  scopes: readonly string[] | undefined,
+  standard: readonly string[],
+): readonly string[] {
+  if (scopes === undefined) return standard;
+  if (!Array.isArray(scopes)) throw new TypeError("requestedScopes must be an array of strings.");
+  for (const scope of scopes) {
+    if (typeof scope !== "string") throw new TypeError("requestedScopes must hold strings only.");
+    if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) {
+      throw invalid(
+        `Check requestedScopes, one name per entry: ${JSON.stringify(scope)} is no scope.`,
+      );
+    }
+  }
+  return scopes.length === 0 ? standard : [...scopes];
+}
+
+/** Reads a URL of an option that tokens or secrets will be sent to: https, or http on loopback. */
+function checkServer(value: unknown, name: string): URL {
+  const text = checkText(value, name);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const loopback = url !== undefined && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
+  if (url === undefined || (url.protocol !== "https:" && !(url.protocol === "http:" && loopback))) {
+    throw invalid(
+      `Check ${name}: it must be an https URL, or an http URL on loopback for tests.`,
+    );
+  }
+  if (url.username !== "" || url.password !== "" || url.hash !== "") {
+    throw invalid(`Check ${name}: it must hold no user name, password or fragment.`);
+  }
+  return url;
+}
+
+function checkEnvironment(environment: PlanetEnvironment): void {
+  if (typeof environment !== "object" || environment === null) {
+    throw new TypeError("environment must be a PlanetEnvironment.");
+  }
+  checkServer(environment.userAuthServer, "environment.userAuthServer");
+  checkServer(environment.m2mAuthServer, "environment.m2mAuthServer");
+  checkServer(environment.apiBaseUrl, "environment.apiBaseUrl");
+  const { audiences } = environment;
+  if (!Array.isArray(audiences)) {
+    throw new TypeError("environment.audiences must be an array of strings.");
+  }
+  for (const audience of audiences) checkText(audience, "environment.audiences");
+}
+
+/** Checks what all kinds of session share. */
+export function checkSessionOptions(options: SessionOptions): CheckedOptions {
+  const { clock = systemClock, environment = PRODUCTION, fetch, onEvent, storageProvider } =
+    options;
+  if (environment !== PRODUCTION) checkEnvironment(environment);
+  const origins = options.allowedOrigins ?? environment.allowedOrigins ?? [environment.apiBaseUrl];
+  if (!Array.isArray(origins)) throw new TypeError("allowedOrigins must be an array of strings.");
+  for (const [name, value] of Object.entries({ fetch, onEvent })) {
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`${name} must be a function.`);
+    }
+  }
+  for (const method of ["load", "save", "exists", "mtime", "rename"] as const) {
+    if (storageProvider !== undefined && typeof storageProvider?.[method] !== "function") {
+      throw new TypeError(`storageProvider must have the method ${method}().`);
+    }
+  }
+  return {
+    clock,
+    environment,
+    allowedOrigins: environment === PRODUCTION && options.allowedOrigins === undefined
+      ? origins
+      : origins.map((origin) => checkServer(origin, "allowedOrigins").origin),
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * Keeps a program signed in to Planet's APIs: sign in by browser, by device
+ * code or as a service account; keep the session in memory, in files shared
+ * with the `planet` command line, or in a store of your own; call the APIs.
+ *
+ * @example List the saved searches
+ * ```ts ignore
+ * import { Auth, Planet, Session } from "jsr:@planet-community/planet";
+ *
+ * const auth = Auth.fromOAuthUserAuthCode({
+ *   clientId: "my-client-id",
+ *   callbackUrl: "http://localhost:8080",
+ *   profileName: "my-app",
+ * });
+ * await auth.ensureInitialized({ allowOpenBrowser: true, allowTtyPrompt: true });
+ * const pl = new Planet(new Session(auth));
+ * for await (const search of pl.data.listSearches()) console.log(search.name);
+ * ```
+ *
+ * @module
+ */
+
+export { Auth } from "./lib/auth.ts";
+export type {
+  AuthCodeOptions,
+  DeviceCodeOptions,
+  M2MOptions,
+  SessionOptions,
+} from "./lib/auth_options.ts";
+export type { SessionReport } from "./lib/auth_report.ts";
+export type { Clock } from "./lib/clock.ts";
+export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
+export {
+  ApiError,
+  AuthError,
+  type AuthErrorCode,
+  type AuthErrorOptions,
+  BadGateway,
+  BadQuery,
+  ClientError,
+  Conflict,
+  InvalidAPIKey,
+  MissingResource,
+  NoPermission,
+  PagingError,
+  PlanetError,
+  ServerError,
+  TooManyRequests,
+} from "./lib/errors.ts";
+export type { AuthEvent } from "./lib/events.ts";
+export type { DeviceAuthorization, LoginOptions } from "./lib/flows/types.ts";
+export type { LoginUI } from "./lib/terminal/types.ts";
