@@ -237,7 +237,7 @@ export class Auth {
     const { pollDeviceLogin } = await import("./flows/device_code.ts");
     const { clock } = this.#setup.checked;
     const tokens = await pollDeviceLogin(await this.#oauth(), info, { ...options, clock });
-    await keeper.adopt(tokens);
+    await keeper.signIn(tokens);
   }
 
   /**
@@ -380,7 +380,7 @@ export class Auth {
         applicationName: this.profileName,
         signal: limit.signal,
       };
-      await keeper.adopt(await this.#signIn(login));
+      await keeper.signIn(await this.#signIn(login));
     } finally {
       over.abort();
       limit.release();
