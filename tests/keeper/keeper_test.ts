@@ -1,0 +1,520 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { AuthError } from "../../lib/errors.ts";
+import type { AuthEvent } from "../../lib/events.ts";
+import { Keeper } from "../../lib/keeper/keeper.ts";
+import type { KeeperOptions } from "../../lib/keeper/types.ts";
+import { MemoryStorage } from "../../lib/storage/memory.ts";
+import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/types.ts";
+import { TokenSet } from "../../lib/token.ts";
+import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
+import { test } from "../_support/harness.ts";
+
+const KEY = ".planet/p/token.json";
+const START = 1_700_000_000_000;
+
+/** A server that rotates its refresh tokens and tells a spent one from a good one. */
+class Server {
+  refreshes: string[] = [];
+  logins = 0;
+  #number = 0;
+  good = "r0";
+  rotate = true;
+  fail: unknown;
+  /** Runs while the server thinks. */
+  during: () => Promise<void> | void = () => {};
+  constructor(readonly clock: FakeClock, readonly life = 100) {}
+
+  tokens(previous?: TokenSet, refreshToken?: string): TokenSet {
+    const response: JsonObject = { access_token: `a${++this.#number}`, expires_in: this.life };
+    if (refreshToken !== undefined) response.refresh_token = refreshToken;
+    return TokenSet.fromResponse(response, this.clock.now(), previous);
+  }
+
+  refresh = async (current: TokenSet): Promise<TokenSet> => {
+    this.refreshes.push(current.refreshToken!);
+    await this.during();
+    if (this.fail !== undefined) throw this.fail;
+    if (current.refreshToken !== this.good) {
+      throw new AuthError("session_expired", "dead", { oauthError: "invalid_grant" });
+    }
+    if (!this.rotate) return this.tokens(current);
+    this.good = `r${this.refreshes.length}`;
+    return this.tokens(current, this.good);
+  };
+
+  login = async (): Promise<TokenSet> => {
+    this.logins++;
+    await this.during();
+    if (this.fail !== undefined) throw this.fail;
+    return this.tokens();
+  };
+}
+
+/** Counts the calls of a store. */
+class CountingStorage extends MemoryStorage {
+  calls: string[] = [];
+  failing: unknown;
+  override load(key: string): Promise<JsonObject | undefined> {
+    this.calls.push(`load ${key.split("/").at(-1)}`);
+    return super.load(key);
+  }
+  override save(key: string, value: JsonObject): Promise<void> {
+    this.calls.push(`save ${key.split("/").at(-1)}`);
+    return this.failing === undefined ? super.save(key, value) : Promise.reject(this.failing);
+  }
+}
+
+/** A store with the five methods of Python only, or with more, over another one. */
+function fiveMethods(
+  storage: ObjectStorageProvider,
+  more: Partial<ObjectStorageProvider> = {},
+): ObjectStorageProvider {
+  return {
+    load: (key) => storage.load(key),
+    save: (key, value) => storage.save(key, value),
+    exists: (key) => storage.exists(key),
+    mtime: (key) => storage.mtime(key),
+    rename: (from, to) => storage.rename(from, to),
+    ...more,
+  };
+}
+
+/** A store whose first holder of the lock can lose it. */
+function losableLock(storage: ObjectStorageProvider): [ObjectStorageProvider, () => void] {
+  const lost = new AbortController();
+  let holders = 0;
+  const provider = fiveMethods(storage, {
+    withLock: (_key, body) =>
+      body({ signal: holders++ === 0 ? lost.signal : new AbortController().signal }),
+  });
+  return [provider, () => lost.abort()];
+}
+
+interface World {
+  clock: FakeClock;
+  server: Server;
+  storage: CountingStorage;
+  events: AuthEvent[];
+  /** The next event. */
+  event(): Promise<AuthEvent>;
+  make(more?: Partial<KeeperOptions>): Keeper;
+}
+
+function world(options: { unattended?: boolean; life?: number } = {}): World {
+  const clock = fakeClock({ now: START });
+  const server = new Server(clock, options.life);
+  const storage = new CountingStorage();
+  const events: AuthEvent[] = [];
+  let heard = Promise.withResolvers<AuthEvent>();
+  return {
+    clock,
+    server,
+    storage,
+    events,
+    event: () => heard.promise,
+    make: (more = {}) =>
+      new Keeper({
+        profileName: "p",
+        tokenKey: KEY,
+        storage: () => Promise.resolve(storage),
+        clock,
+        onEvent: (event) => {
+          events.push(event);
+          heard.resolve(event);
+          heard = Promise.withResolvers();
+        },
+        renewal: options.unattended
+          ? { refresh: server.refresh, login: server.login }
+          : { refresh: server.refresh },
+        prepareStorage: () => Promise.resolve(),
+        checkOwner: () => Promise.resolve(),
+        ...more,
+      }),
+  };
+}
+
+/** Stores a session whose access token began `age` seconds ago and lives 100. */
+function stored(age: number, more: JsonObject = { refresh_token: "r0" }): JsonObject {
+  const issued = START / 1000 - age;
+  return { access_token: "a0", _iat: issued, _exp: issued + 100, ...more };
+}
+
+async function codeOf(work: Promise<unknown> | string): Promise<string> {
+  return (await assertRejects(() => Promise.resolve(work), AuthError)).code;
+}
+
+test("Keeper hands out a fresh stored token after one read, then without any", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(10));
+  storage.calls = [];
+  const keeper = make();
+  assertEquals(await keeper.authorization(), "Bearer a0");
+  assertEquals(storage.calls, ["load token.json"]);
+  assertEquals(keeper.authorization(), "Bearer a0");
+  assertEquals(keeper.accessToken(), "a0");
+  assertEquals([storage.calls.length, server.refreshes.length], [1, 0]);
+});
+
+test("Keeper hands out the old token from 3/4 of its life on, and renews once behind it", async () => {
+  const { clock, event, events, make, server, storage } = world();
+  await storage.save(KEY, stored(0));
+  const keeper = make();
+  await keeper.authorization();
+  clock.advance(74_999);
+  assertEquals(keeper.authorization(), "Bearer a0");
+  assertEquals(server.refreshes, []);
+  clock.advance(1);
+  const started = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  server.during = () => (started.resolve(), answered.promise);
+  for (let call = 0; call < 100; call++) assertEquals(keeper.authorization(), "Bearer a0");
+  await started.promise;
+  assertEquals(keeper.authorization(), "Bearer a0");
+  const renewed = event();
+  answered.resolve();
+  await renewed;
+  assertEquals(keeper.authorization(), "Bearer a1");
+  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(events, [{
+    type: "token_refreshed",
+    profileName: "p",
+    background: true,
+    expiresAt: START / 1000 + 175,
+  }]);
+});
+
+test("Keeper renews an expired token once for 1,000 callers, and stores it before use", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const keeper = make();
+  const seen = await Promise.all(Array.from({ length: 1000 }, async () => {
+    const header = await keeper.authorization();
+    const saved = await MemoryStorage.prototype.load.call(storage, KEY);
+    return `${header} ${saved?.access_token} ${saved?.refresh_token}`;
+  }));
+  assertEquals(new Set(seen), new Set(["Bearer a1 a1 r1"]));
+  assertEquals(server.refreshes, ["r0"]);
+});
+
+test("Keeper survives 20 expiries, with rotating refresh tokens and without", async () => {
+  for (const rotate of [true, false]) {
+    const { clock, make, server, storage } = world();
+    server.rotate = rotate;
+    await storage.save(KEY, stored(0));
+    const keeper = make();
+    for (let round = 1; round <= 20; round++) {
+      clock.advance(100_000);
+      assertEquals(await keeper.authorization(), `Bearer a${round}`);
+    }
+    assertEquals(server.refreshes.length, 20);
+    assertEquals((await storage.load(KEY))?.refresh_token, rotate ? "r20" : "r0");
+  }
+});
+
+test("Keeper adopts what a sibling stored instead of asking the server", async () => {
+  const { clock, events, make, server, storage } = world();
+  await storage.save(KEY, stored(0));
+  const one = make();
+  const other = make();
+  await Promise.all([one.authorization(), other.authorization()]);
+  clock.advance(100_000);
+  assertEquals(await one.authorization(), "Bearer a1");
+  assertEquals(await other.authorization(), "Bearer a1");
+  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(events.map(({ type }) => type), ["token_refreshed", "token_adopted"]);
+});
+
+test("Keepers that share a store without a lock share one renewal, and read it once per expiry", async () => {
+  const { clock, make, server, storage } = world();
+  const five = fiveMethods(storage);
+  await storage.save(KEY, stored(0));
+  const options = { storage: () => Promise.resolve(five) };
+  const keepers = Array.from({ length: 5 }, () => make(options));
+  await Promise.all(keepers.map((keeper) => keeper.authorization()));
+  clock.advance(100_000);
+  const headers = await Promise.all(keepers.map((keeper) => keeper.authorization()));
+  assertEquals(new Set(headers), new Set(["Bearer a1"]));
+  assertEquals(server.refreshes, ["r0"]);
+  clock.advance(100_000);
+  storage.calls = [];
+  await keepers[0]!.authorization();
+  assertEquals(storage.calls.filter((call) => call === "load token.json").length, 1);
+});
+
+test("Keeper adopts a sibling's token after invalid_grant (Python takes no lock)", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  server.good = "r-sibling";
+  server.during = async () => {
+    await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+  };
+  assertEquals(await make().authorization(), "Bearer a-sibling");
+  assertEquals(server.refreshes, ["r0"]);
+});
+
+test("Keeper spends a sibling's refresh token after invalid_grant where the access token is expired too", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  server.good = "r-sibling";
+  server.during = async () => {
+    if (server.refreshes.length > 1) return;
+    await storage.save(KEY, stored(200, { access_token: "a-old", refresh_token: "r-sibling" }));
+  };
+  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(server.refreshes, ["r0", "r-sibling"]);
+});
+
+test("Keeper never sends a dead refresh token again, in this process or the next", async () => {
+  const { clock, events, make, server, storage } = world();
+  await storage.save(KEY, stored(100, { refresh_token: "r-dead" }));
+  const keeper = make();
+  for (let call = 0; call < 3; call++) {
+    assertEquals(await codeOf(keeper.authorization()), "session_expired");
+    clock.advance(3_600_000);
+  }
+  assertEquals(await codeOf(make().authorization()), "session_expired");
+  assertEquals(server.refreshes, ["r-dead"]);
+  assertEquals((await make().known()).state, "dead");
+  const state = JSON.stringify(await storage.load(".planet/p/refresh_state.json"));
+  assert(!state.includes("r-dead"), "a fingerprint only");
+  assertEquals(events.every((event) => event.type === "refresh_failed"), true);
+  await keeper.signIn(server.tokens(undefined, server.good));
+  assertEquals(keeper.authorization(), "Bearer a1");
+  assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
+});
+
+test("Keeper leaves a throttling server alone until it lets us ask, in every process", async () => {
+  const { clock, make, server, storage } = world({ unattended: true });
+  server.fail = new AuthError("throttled", "wait", { retryAt: START + 20_000 });
+  assertEquals(await codeOf(make().authorization()), "throttled");
+  server.fail = undefined;
+  assertEquals(await codeOf(make().authorization()), "throttled");
+  clock.advance(19_999);
+  assertEquals(await codeOf(make().authorization()), "throttled");
+  assertEquals(server.logins, 1);
+  clock.advance(1);
+  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
+});
+
+test("Keeper backs off in the background, and asks at once when somebody waits", async () => {
+  const { clock, event, make, server, storage } = world();
+  await storage.save(KEY, stored(80));
+  const keeper = make();
+  await keeper.authorization();
+  server.fail = new AuthError("network", "down");
+  for (const pause of [5_000, 10_000]) {
+    const failed = event();
+    assertEquals(keeper.authorization(), "Bearer a0");
+    assertEquals(await failed, {
+      type: "refresh_failed",
+      profileName: "p",
+      code: "network",
+      background: true,
+      retryAt: clock.now() + pause,
+    });
+    clock.advance(pause - 1);
+    storage.calls = [];
+    assertEquals(keeper.authorization(), "Bearer a0");
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    assertEquals(storage.calls, [], "not even the store is asked");
+    clock.advance(1);
+  }
+  clock.advance(5_000);
+  assertEquals(await codeOf(keeper.authorization()), "network");
+  server.fail = undefined;
+  assertEquals(await keeper.authorization(), "Bearer a1");
+});
+
+test("Keeper that cannot store a new token keeps it, and stores it later without a new request", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  storage.failing = new AuthError("storage_failed", "disk full");
+  const keeper = make();
+  assertEquals(await codeOf(keeper.authorization()), "storage_failed");
+  assertEquals(await codeOf(keeper.authorization()), "storage_failed");
+  storage.failing = undefined;
+  assertEquals(await keeper.authorization(), "Bearer a1");
+  assertEquals(server.refreshes, ["r0"]);
+  assertEquals((await storage.load(KEY))?.refresh_token, "r1");
+});
+
+test("Keeper that lost its lock does not overwrite what a sibling stored meanwhile", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const [provider, lose] = losableLock(storage);
+  server.during = async () => {
+    lose();
+    await MemoryStorage.prototype.save.call(
+      storage,
+      KEY,
+      stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }),
+    );
+  };
+  const keeper = make({ storage: () => Promise.resolve(provider) });
+  assertEquals(await keeper.authorization(), "Bearer a-sibling");
+  assertEquals((await storage.load(KEY))?.refresh_token, "r-sibling");
+});
+
+test("Keeper that lost its lock still stores its token where nobody else stored one", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const [provider, lose] = losableLock(storage);
+  server.during = lose;
+  const keeper = make({ storage: () => Promise.resolve(provider) });
+  assertEquals(await keeper.authorization(), "Bearer a1");
+  assertEquals([server.refreshes, (await storage.load(KEY))?.refresh_token], [["r0"], "r1"]);
+});
+
+test("Keeper.replace() gives everybody refused with one token the same other one", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(0));
+  const keeper = make();
+  const rejected = await keeper.authorization();
+  const others = await Promise.all(
+    Array.from({ length: 50 }, () => keeper.replace(rejected)),
+  );
+  assertEquals(new Set(others), new Set(["Bearer a1"]));
+  assertEquals(await keeper.replace(rejected), "Bearer a1");
+  assertEquals(server.refreshes, ["r0"]);
+});
+
+test("Keeper.replace() returns nothing where renewing fails for now, and throws where the session is over", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(0));
+  const keeper = make();
+  const rejected = await keeper.authorization();
+  server.fail = new AuthError("network", "down");
+  assertEquals(await keeper.replace(rejected), undefined);
+  server.fail = undefined;
+  server.good = "another";
+  assertEquals(await codeOf(keeper.replace(rejected) as Promise<string>), "session_expired");
+});
+
+test("Keeper asks for a sign-in where there is no session, or nothing to renew it with", async () => {
+  const { make, storage } = world();
+  assertEquals(await codeOf(make().authorization()), "login_required");
+  await storage.save(KEY, stored(100, {}));
+  const error = await assertRejects(async () => await make().authorization(), AuthError);
+  assertEquals(error.code, "login_required");
+  assert(error.message.includes("offline_access"), error.message);
+});
+
+test("Keeper notices at the next renewal that a sibling ended the session", async () => {
+  const { clock, make, server, storage } = world();
+  await storage.save(KEY, stored(0));
+  const keeper = make();
+  await keeper.authorization();
+  await make().forget();
+  clock.advance(100_000);
+  assertEquals(await codeOf(keeper.authorization()), "login_required");
+  assertEquals(server.refreshes, []);
+});
+
+test("Keeper.forget() leaves no token in a store that cannot delete", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, stored(0));
+  const options = { storage: () => Promise.resolve(fiveMethods(storage)) };
+  const tokens = await make(options).forget();
+  assertEquals(tokens?.refreshToken, "r0");
+  assertEquals(await storage.load(KEY), { _logged_out: true });
+  assertEquals((await make(options).known()).state, "none");
+});
+
+test("Keeper signs a service account in, stores its token, and signs in again at expiry", async () => {
+  const { clock, events, make, server, storage } = world({ unattended: true });
+  const keeper = make();
+  const headers = await Promise.all(Array.from({ length: 1000 }, () => keeper.authorization()));
+  assertEquals(new Set(headers), new Set(["Bearer a1"]));
+  clock.advance(100_000);
+  assertEquals(await make().authorization(), "Bearer a2");
+  assertEquals(await keeper.authorization(), "Bearer a2");
+  assertEquals(server.logins, 2);
+  assertEquals(events.map(({ type }) => type), [
+    "login_started",
+    "login_succeeded",
+    "login_started",
+    "token_refreshed",
+    "token_adopted",
+  ]);
+  assertEquals((await storage.load(KEY))?.access_token, "a2");
+});
+
+test("Keeper signs a service account in again where its refresh token is dead", async () => {
+  const { make, server, storage } = world({ unattended: true });
+  await storage.save(KEY, stored(100, { refresh_token: "r-dead" }));
+  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals([server.refreshes, server.logins], [["r-dead"], 1]);
+});
+
+test("Keeper puts an unreadable token object of a service account aside", async () => {
+  const { make, storage } = world({ unattended: true });
+  await storage.save(KEY, { rubbish: 1 });
+  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(await storage.load(`${KEY}.corrupt`), { rubbish: 1 });
+});
+
+test("Keeper leaves an unreadable token object of a person alone", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, { rubbish: 1 });
+  const keeper = make();
+  assertEquals(await codeOf(keeper.authorization()), "storage_corrupt");
+  assertEquals((await keeper.known()).state, "corrupt");
+  assertEquals(await storage.load(KEY), { rubbish: 1 });
+  await keeper.setAside();
+  assertEquals([await storage.load(KEY), (await keeper.known()).state], [undefined, "none"]);
+});
+
+test("Keeper: a caller that gives up leaves the renewal to the others", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const answered = Promise.withResolvers<void>();
+  server.during = () => answered.promise;
+  const keeper = make();
+  const stop = new AbortController();
+  const gone = keeper.authorization(stop.signal) as Promise<string>;
+  const stays = keeper.authorization() as Promise<string>;
+  const reason = new Error("changed my mind");
+  stop.abort(reason);
+  assertEquals(await gone.catch((error) => error), reason);
+  answered.resolve();
+  assertEquals(await stays, "Bearer a1");
+});
+
+test("Keeper checks whose session it is before it sends anything of it", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const checkOwner = () => Promise.reject(new AuthError("login_required", "another client"));
+  assertEquals(await codeOf(make({ checkOwner }).authorization()), "login_required");
+  assertEquals(server.refreshes, []);
+});
+
+test("Keeper survives an observer that throws", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, stored(100));
+  const onEvent = () => {
+    throw new Error("observer");
+  };
+  assertEquals(await make({ onEvent }).authorization(), "Bearer a1");
+});
+
+test("Keeper.ensure() does nothing for a living token and for a resting one, renews an expired one", async () => {
+  for (
+    const [age, more, refreshes] of [[0, {}, 0], [80, {}, 0], [
+      100,
+      { refresh_token: "r0" },
+      1,
+    ]] as const
+  ) {
+    const { make, server, storage } = world();
+    await storage.save(KEY, stored(age, more));
+    await make().ensure();
+    assertEquals(server.refreshes.length, refreshes, `${age}`);
+  }
+  const { make, server, storage } = world();
+  await storage.save(KEY, { refresh_token: "r0" });
+  const keeper = make();
+  await keeper.ensure();
+  assertEquals(server.refreshes, []);
+  assertEquals(await keeper.authorization(), "Bearer a1");
+});
