@@ -1,0 +1,279 @@
+/**
+ * A small Data API for the sandbox: saved searches, results, items, with paging.
+ *
+ * Paths and shapes are those of Planet's Data API v1. Every call needs a bearer
+ * token that the sandbox's authorization servers signed for this audience and
+ * that has not expired, or the sandbox's one API key.
+ *
+ * @module
+ */
+
+import type { ServerResponse } from "node:http";
+import { sendJson } from "./http_server.ts";
+
+/** A call, read whole. */
+export interface ApiCall {
+  /** Method, in capitals. */
+  readonly method: string;
+  /** Whole URL. */
+  readonly url: URL;
+  /** `Authorization` header. */
+  readonly authorization: string | undefined;
+  /** Body as text. */
+  readonly body: string;
+}
+
+/** What a call must show to be let in. */
+export interface ApiGate {
+  /** Issuers whose tokens count. */
+  readonly issuers: readonly string[];
+  /** `aud` that a token must name. */
+  readonly audience: string;
+  /** Key that signed it. */
+  readonly publicKey: CryptoKey;
+  /** The API key that counts too. */
+  readonly apiKey: string;
+}
+
+type Json = Record<string, unknown>;
+
+const TYPES = ["PSScene", "SkySatScene", "REOrthoTile"];
+
+function decode(part: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(part.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (char) => char.charCodeAt(0));
+}
+
+/** Data behind the API, and who may see it. */
+export class DataApi {
+  /** Access tokens that are refused although they are good, as after a revocation. */
+  readonly rejected: Set<string> = new Set();
+  /** Searches or items per page. */
+  pageSize = 5;
+  readonly #searches = new Map<string, Json>();
+  readonly #items: Json[] = [];
+  readonly #gate: ApiGate;
+  readonly #origin: string;
+  #ids = 0;
+
+  /** Starts with `searches` saved searches and 12 items of each type. */
+  constructor(origin: string, gate: ApiGate, searches = 12) {
+    this.#origin = origin;
+    this.#gate = gate;
+    for (let index = 1; index <= searches; index++) {
+      this.#create({
+        name: `Field ${index}`,
+        item_types: [TYPES[index % TYPES.length]],
+        filter: { type: "AndFilter", config: [] },
+      }, Date.UTC(2026, 0, index));
+    }
+    for (const type of TYPES) {
+      for (let index = 1; index <= 12; index++) this.#items.push(this.#item(type, index));
+    }
+  }
+
+  /** Names of the saved searches. */
+  get searchNames(): string[] {
+    return [...this.#searches.values()].map(({ name }) => String(name));
+  }
+
+  /** Answers one call. */
+  async handle(call: ApiCall, response: ServerResponse): Promise<void> {
+    const refusal = await this.#refusal(call.authorization);
+    if (refusal !== undefined) {
+      return sendJson(response, 401, { message: refusal, errors: [] }, {
+        "www-authenticate": 'Bearer error="invalid_token"',
+      });
+    }
+    const path = call.url.pathname.replace(/^\/data\/v1/, "").split("/").slice(1).map(
+      decodeURIComponent,
+    );
+    const [room, id, leaf, item] = path;
+    const route = `${call.method} ${room}`;
+    if (route === "GET searches" && path.length === 1) return this.#list(call.url, response);
+    if (route === "POST searches" && path.length === 1) {
+      const input = this.#search(call.body);
+      if (input === undefined) return invalid(response);
+      return sendJson(response, 200, this.#create(input, Date.now()));
+    }
+    if (room === "searches" && id !== undefined) {
+      const search = this.#searches.get(id);
+      if (search === undefined) return missing(response, "search");
+      if (path.length === 3 && leaf === "results" && call.method === "GET") {
+        return this.#results(call.url, search, response);
+      }
+      if (path.length !== 2) return missing(response, "page");
+      if (call.method === "GET") return sendJson(response, 200, search);
+      if (call.method === "DELETE") {
+        this.#searches.delete(id);
+        response.writeHead(204);
+        response.end();
+        return;
+      }
+      if (call.method === "PUT") {
+        const input = this.#search(call.body);
+        if (input === undefined) return invalid(response);
+        Object.assign(search, input, { updated: new Date().toISOString() });
+        return sendJson(response, 200, search);
+      }
+    }
+    if (room === "quick-search" && path.length === 1 && call.method === "POST") {
+      const input = this.#search(call.body, true);
+      if (input === undefined) return invalid(response);
+      const search = this.#create({ ...input, search_type: "quick" }, Date.now());
+      return this.#results(call.url, search, response);
+    }
+    if (room === "item-types" && leaf === "items" && path.length === 4 && call.method === "GET") {
+      const found = this.#items.find((one) =>
+        one.id === item && (one.properties as Json).item_type === id
+      );
+      return found === undefined ? missing(response, "item") : sendJson(response, 200, found);
+    }
+    return missing(response, "page");
+  }
+
+  async #refusal(authorization: string | undefined): Promise<string | undefined> {
+    if (authorization === undefined) return "Please enter your API key, or sign in.";
+    const [scheme = "", credential = ""] = authorization.split(" ");
+    if (scheme.toLowerCase() === "api-key") {
+      return credential === this.#gate.apiKey ? undefined : "Please enter a valid API key.";
+    }
+    if (scheme.toLowerCase() !== "bearer") return "Please sign in.";
+    if (this.rejected.has(credential)) return "The token was revoked.";
+    const [head, body, signature, ...rest] = credential.split(".");
+    if (head === undefined || body === undefined || signature === undefined || rest.length > 0) {
+      return "The token is no JWT.";
+    }
+    try {
+      const signed = await crypto.subtle.verify(
+        "RSASSA-PKCS1-v1_5",
+        this.#gate.publicKey,
+        decode(signature),
+        new TextEncoder().encode(`${head}.${body}`),
+      );
+      if (!signed) return "The token has a bad signature.";
+      const claims = JSON.parse(new TextDecoder().decode(decode(body))) as Json;
+      const audiences = [claims.aud].flat();
+      if (!this.#gate.issuers.includes(String(claims.iss))) return "The token's issuer is unknown.";
+      if (!audiences.includes(this.#gate.audience)) return "The token is for another audience.";
+      if (Number(claims.exp) * 1000 <= Date.now()) return "The token has expired.";
+      return undefined;
+    } catch {
+      return "The token cannot be read.";
+    }
+  }
+
+  #search(body: string, quick = false): Json | undefined {
+    let input: Json;
+    try {
+      input = JSON.parse(body);
+    } catch {
+      return undefined;
+    }
+    if (typeof input !== "object" || input === null) return undefined;
+    const { filter, geometry, item_types: types, name } = input;
+    if (!Array.isArray(types) || types.length === 0 || typeof filter !== "object") return undefined;
+    if (!quick && typeof name !== "string") return undefined;
+    return {
+      ...(name === undefined ? {} : { name }),
+      item_types: types,
+      filter,
+      ...(geometry === undefined ? {} : { geometry }),
+      __daily_email_enabled: input.__daily_email_enabled === true,
+    };
+  }
+
+  #create(input: Json, createdMs: number): Json {
+    const id = (++this.#ids).toString(16).padStart(32, "0");
+    const created = new Date(createdMs).toISOString();
+    const self = `${this.#origin}/data/v1/searches/${id}`;
+    const search = {
+      __daily_email_enabled: false,
+      _links: { _self: self, results: `${self}/results` },
+      created,
+      id,
+      last_executed: null,
+      name: id,
+      search_type: "saved",
+      updated: created,
+      ...input,
+    };
+    this.#searches.set(id, search);
+    return search;
+  }
+
+  #item(type: string, index: number): Json {
+    const id = `2026${String(index).padStart(2, "0")}01_100000_${type.toLowerCase()}`;
+    const self = `${this.#origin}/data/v1/item-types/${type}/items/${id}`;
+    const acquired = new Date(Date.UTC(2026, index - 1, 1, 10)).toISOString();
+    return {
+      _links: { _self: self, assets: `${self}/assets/`, thumbnail: `${self}/thumb` },
+      _permissions: [],
+      assets: [],
+      geometry: { type: "Point", coordinates: [13.4, 52.5] },
+      id,
+      properties: { acquired, cloud_cover: index / 100, item_type: type, published: acquired },
+      type: "Feature",
+    };
+  }
+
+  #list(url: URL, response: ServerResponse): void {
+    const type = url.searchParams.get("search_type") ?? "any";
+    const [field = "created", direction = "desc"] =
+      (url.searchParams.get("_sort") ?? "created desc").split(" ");
+    const found = [...this.#searches.values()].filter((search) =>
+      type === "any" || search.search_type === type
+    );
+    found.sort((a, b) => compare(a[field], b[field]) * (direction === "asc" ? 1 : -1));
+    this.#page(url, found, response, "searches");
+  }
+
+  #results(url: URL, search: Json, response: ServerResponse): void {
+    search.last_executed = new Date().toISOString();
+    const [field = "published", direction = "desc"] =
+      (url.searchParams.get("_sort") ?? "published desc").split(" ");
+    const types = search.item_types as string[];
+    const found = this.#items.filter((item) =>
+      types.includes(String((item.properties as Json).item_type))
+    );
+    const order = direction === "asc" ? 1 : -1;
+    found.sort((a, b) =>
+      compare((a.properties as Json)[field], (b.properties as Json)[field]) * order
+    );
+    // The next page of a quick search is one of the search that it became.
+    const base = new URL(`/data/v1/searches/${search.id}/results${url.search}`, url);
+    this.#page(base, found, response, "features", { type: "FeatureCollection" });
+  }
+
+  #page(url: URL, all: Json[], response: ServerResponse, member: string, more: Json = {}): void {
+    const size = Math.max(Number(url.searchParams.get("_page_size") ?? this.pageSize), 1);
+    const page = Math.max(Number(url.searchParams.get("_page") ?? 1), 1);
+    const at = (number: number) => {
+      const link = new URL(url);
+      link.searchParams.set("_page", String(number));
+      return link.href;
+    };
+    sendJson(response, 200, {
+      _links: {
+        _first: at(1),
+        _self: at(page),
+        ...(page * size < all.length ? { _next: at(page + 1) } : {}),
+      },
+      ...more,
+      [member]: all.slice((page - 1) * size, page * size),
+    });
+  }
+}
+
+function compare(one: unknown, other: unknown): number {
+  const [a, b] = [String(one ?? ""), String(other ?? "")];
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function missing(response: ServerResponse, what: string): void {
+  sendJson(response, 404, { general: [{ message: `No such ${what}.` }], field: {} });
+}
+
+function invalid(response: ServerResponse): void {
+  sendJson(response, 400, { general: [{ message: "The search is not valid." }], field: {} });
+}
