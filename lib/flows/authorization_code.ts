@@ -9,7 +9,7 @@
  * @module
  */
 
-import { linkedAbort } from "../abort.ts";
+import { abandonable, linkedAbort } from "../abort.ts";
 import type { CallbackListener } from "../callback/types.ts";
 import { AuthError } from "../errors.ts";
 import type { PendingAuthorization } from "../oauth/client.ts";
@@ -83,7 +83,6 @@ async function firstAnswer(
   } finally {
     waits.abort(new AuthError("login_cancelled", "The answer came another way."));
     waits.release();
-    // The terminal is restored before the program goes on.
     await Promise.allSettled(answers);
   }
 }
@@ -95,10 +94,9 @@ async function readPaste(
   signal: AbortSignal,
 ): Promise<URLSearchParams | null> {
   for (let round = 1; round <= MOST_PASTES; round++) {
-    const line = await ui.readLine!(
-      "Or paste the code, or the whole address that the browser ended at: ",
-      { signal },
-    );
+    const prompt = "Or paste the code, or the whole address that the browser ended at: ";
+    // An application's own reader may not heed the signal.
+    const line = await abandonable(ui.readLine!(prompt, { signal }), signal);
     if (line === null) return null;
     const pasted = parsePaste(line, pending);
     if (typeof pasted !== "string") return pasted;

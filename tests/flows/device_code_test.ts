@@ -1,0 +1,193 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { AuthError } from "../../lib/errors.ts";
+import {
+  initiateDeviceLogin,
+  loginWithDeviceCode,
+  pollDeviceLogin,
+} from "../../lib/flows/device_code.ts";
+import type { DeviceAuthorization, InteractiveLogin } from "../../lib/flows/types.ts";
+import type { OAuthClient } from "../../lib/oauth/client.ts";
+import { TokenSet } from "../../lib/token.ts";
+import { fakeClock } from "../_support/fake_clock.ts";
+import { test } from "../_support/harness.ts";
+
+const START = 1_700_000_000_000;
+const TOKENS = TokenSet.fromResponse({ access_token: "a" }, START);
+
+type Step = TokenSet | "authorization_pending" | "slow_down" | AuthError | (() => never);
+
+/** A client whose polls are answered in turn; the last answer is repeated. */
+function client(steps: readonly Step[], grant?: DeviceAuthorization): OAuthClient {
+  let round = 0;
+  return {
+    authorizeDevice: () => Promise.resolve(grant),
+    pollDevice: () => {
+      const step = steps[Math.min(round++, steps.length - 1)]!;
+      if (typeof step === "function") step();
+      return step instanceof AuthError ? Promise.reject(step) : Promise.resolve(step);
+    },
+  } as unknown as OAuthClient;
+}
+
+function grantOf(more: Partial<DeviceAuthorization> = {}): DeviceAuthorization {
+  return {
+    device_code: "SECRET-device",
+    user_code: "WDJB-MJHT",
+    verification_uri: "https://login.test/device",
+    expires_in: 600,
+    interval: 5,
+    ...more,
+  };
+}
+
+const network = new AuthError("network", "reset");
+const timeout = new AuthError("timeout", "slow");
+const P = "authorization_pending";
+const S = "slow_down";
+
+const WAITS: readonly [string, readonly Step[], Partial<DeviceAuthorization>, number[]][] = [
+  ["the interval before each poll", [P, P, TOKENS], {}, [5, 5, 5]],
+  ["5 s where the server names no interval (§3.2)", [P, TOKENS], { interval: undefined }, [5, 5]],
+  ["the server's own interval", [P, TOKENS], { interval: 7 }, [7, 7]],
+  ["5 s more for good after each slow_down (§3.5)", [S, P, S, S, P, TOKENS], {}, [
+    5,
+    10,
+    10,
+    15,
+    20,
+    20,
+  ]],
+  ["twice as long after each timeout in a row (§3.5)", [timeout, timeout, P, TOKENS], {}, [
+    5,
+    10,
+    20,
+    5,
+  ]],
+  ["a minute at most after trouble", [network, network, network, network, network, TOKENS], {}, [
+    5,
+    10,
+    20,
+    40,
+    60,
+    60,
+  ]],
+  ["slow_down and trouble together", [S, network, P, TOKENS], {}, [5, 10, 20, 10]],
+  [
+    "as long as Retry-After says",
+    [new AuthError("server_error", "503", { retryAt: START + 5_000 + 42_000 }), P, TOKENS],
+    {},
+    [5, 42, 5],
+  ],
+  [
+    "the doubled pause where Retry-After is shorter",
+    [new AuthError("throttled", "429", { retryAt: START + 5_000 + 1_000 }), TOKENS],
+    {},
+    [5, 10],
+  ],
+];
+
+for (const [what, steps, grant, waits] of WAITS) {
+  test(`pollDeviceLogin() waits ${what} (RFC 8628)`, async () => {
+    const clock = fakeClock({ now: START });
+    assertEquals(await pollDeviceLogin(client(steps), grantOf(grant), { clock }), TOKENS);
+    assertEquals(clock.waits, waits);
+  });
+}
+
+test("pollDeviceLogin() ends with expires_in, after one last poll at that moment", async () => {
+  const clock = fakeClock({ now: START });
+  const error = await assertRejects(
+    () => pollDeviceLogin(client([P]), grantOf({ expires_in: 12 }), { clock }),
+    AuthError,
+  );
+  assertEquals([error.code, clock.waits], ["device_code_expired", [5, 5, 2]]);
+});
+
+test("pollDeviceLogin() tells the trouble that it ended in", async () => {
+  const error = await assertRejects(
+    () => pollDeviceLogin(client([network]), grantOf({ expires_in: 9 }), { clock: fakeClock() }),
+    AuthError,
+  );
+  assertEquals([error.code, error.cause], ["device_code_expired", network]);
+});
+
+test("pollDeviceLogin() ends at once where the server says so", async () => {
+  for (
+    const code of [
+      "access_denied",
+      "device_code_expired",
+      "client_rejected",
+      "malformed_response",
+    ] as const
+  ) {
+    const clock = fakeClock();
+    const error = await assertRejects(
+      () => pollDeviceLogin(client([P, new AuthError(code, "x")]), grantOf(), { clock }),
+      AuthError,
+    );
+    assertEquals([error.code, clock.waits.length], [code, 2]);
+  }
+});
+
+test("pollDeviceLogin() rejects with the reason of an abort, before and amid a poll", async () => {
+  const reason = new Error("enough");
+  for (const when of [0, 1]) {
+    const stop = new AbortController();
+    if (when === 0) stop.abort(reason);
+    const steps: Step[] = [() => {
+      stop.abort(reason);
+      throw stop.signal.reason;
+    }];
+    const work = pollDeviceLogin(client(steps), grantOf(), {
+      clock: fakeClock(),
+      signal: stop.signal,
+    });
+    assertEquals(await work.catch((error) => error), reason);
+  }
+});
+
+test("pollDeviceLogin() counts expires_in from the answer, not from its own start", async () => {
+  const clock = fakeClock({ now: START });
+  const from = client([P], grantOf({ expires_in: 10 }));
+  const grant = await initiateDeviceLogin(from, clock);
+  clock.advance(8_000);
+  await assertRejects(() => pollDeviceLogin(from, grant, { clock }), AuthError);
+  assertEquals(clock.waits, [2]);
+});
+
+test("initiateDeviceLogin() keeps the names of RFC 8628 §3.2, and the secret out of the console", async () => {
+  const given = { ...grantOf(), x_extra: 1 };
+  const grant = await initiateDeviceLogin(client([], given), fakeClock());
+  assertEquals({ ...grant } as unknown, given);
+  assertEquals(JSON.parse(JSON.stringify(grant)), given, "another process can finish the login");
+  const inspect = Symbol.for("nodejs.util.inspect.custom");
+  const shown = (grant as unknown as Record<symbol, () => unknown>)[inspect]!();
+  assert(!JSON.stringify(shown).includes("SECRET"));
+});
+
+test("loginWithDeviceCode() shows page and code, opens the browser where it may", async () => {
+  for (const allowOpenBrowser of [true, false]) {
+    const shown: string[] = [];
+    const opened: string[] = [];
+    const complete = "https://login.test/device?user_code=WDJB-MJHT";
+    const login: InteractiveLogin = {
+      client: client([TOKENS], grantOf({ verification_uri_complete: complete })),
+      clock: fakeClock(),
+      ui: {
+        show: (message) => shown.push(message),
+        openBrowser: (url) => (opened.push(url.href), Promise.resolve(false)),
+      },
+      allowOpenBrowser,
+      allowTtyPrompt: true,
+      applicationName: "my-app",
+      signal: new AbortController().signal,
+    };
+    assertEquals(await loginWithDeviceCode(login), TOKENS);
+    for (const part of ["my-app", "https://login.test/device\n", "WDJB-MJHT"]) {
+      assert(shown[0]!.includes(part), part);
+    }
+    assert(!shown.join().includes("SECRET"));
+    assertEquals(opened, allowOpenBrowser ? [complete] : []);
+    assertEquals(shown.length, allowOpenBrowser ? 2 : 1, "says that no browser could be opened");
+  }
+});
