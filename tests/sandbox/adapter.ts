@@ -67,7 +67,10 @@ export class AdapterState {
   /** How many refresh tokens could still be spent. */
   get liveRefreshTokens(): number {
     const all = [...this.#models.get("RefreshToken")?.values() ?? []];
-    return all.filter(({ consumed }) => consumed === undefined).length;
+    const grants = this.#models.get("Grant");
+    return all.filter(({ consumed, grantId = "" }) =>
+      consumed === undefined && grants?.has(grantId) === true
+    ).length;
   }
 
   /** Removes every token of one grant. */

@@ -168,7 +168,22 @@ export async function authorizationServer(
         deviceFlow: {
           enabled: true,
           mask: "****-****",
-          successSource: page("Signed in", "You may close this page."),
+          userCodeInputSource: (ctx: KoaContext, form: string) =>
+            page(ctx, "Device sign-in", `${form}<button form="op.deviceInputForm">Next</button>`),
+          userCodeConfirmSource: (
+            ctx: KoaContext,
+            form: string,
+            _client: unknown,
+            _device: unknown,
+            userCode: string,
+          ) =>
+            page(
+              ctx,
+              "Confirm device",
+              `<p>${userCode}</p>${form}<button form="op.deviceConfirmForm">Confirm</button>`,
+            ),
+          successSource: (ctx: KoaContext) =>
+            page(ctx, "Signed in", "<p>You may close this page.</p>"),
         },
         clientCredentials: { enabled: true },
         revocation: { enabled: true, allowedPolicy: () => true },
@@ -207,10 +222,8 @@ export async function authorizationServer(
   });
 }
 
-/** A page that says one thing. */
-function page(title: string, text: string): (ctx: KoaContext) => void {
-  return (ctx) => {
-    ctx.body = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title>` +
-      `<h1>${title}</h1><p>${text}</p></html>`;
-  };
+/** Answers with a page. */
+function page(ctx: KoaContext, title: string, content: string): void {
+  ctx.body = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title>` +
+    `<h1>${title}</h1>${content}</html>`;
 }
