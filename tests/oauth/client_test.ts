@@ -1,0 +1,427 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { AuthError } from "../../lib/errors.ts";
+import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
+import { TokenSet } from "../../lib/token.ts";
+import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
+import {
+  FakeResponse,
+  type FakeServer,
+  fakeServer,
+  type FakeServerOptions,
+  HANG,
+} from "../_support/fake_server.ts";
+import { test } from "../_support/harness.ts";
+
+const START = 1_700_000_000_000;
+
+interface World {
+  server: FakeServer;
+  clock: FakeClock;
+  client: OAuthClient;
+}
+
+function world(options: FakeServerOptions = {}, more: Partial<OAuthClientOptions> = {}): World {
+  const server = fakeServer(options);
+  const clock = fakeClock({ now: START });
+  const client = new OAuthClient({
+    issuer: server.issuer,
+    clientId: "app",
+    scopes: ["planet", "offline_access"],
+    audience: "https://api.test/",
+    fetch: server.fetch,
+    clock,
+    ...more,
+  });
+  return { server, clock, client };
+}
+
+const session = TokenSet.fromStored(
+  { access_token: "AT0", refresh_token: "SECRET-RT0", x: 1 },
+  START,
+  "k",
+);
+
+/** A network failure that surely came before the request left. */
+function refused(): Error {
+  return Object.assign(new TypeError("fetch failed"), { cause: { code: "ECONNREFUSED" } });
+}
+
+async function failure(work: () => Promise<unknown>): Promise<AuthError> {
+  return await assertRejects(work, AuthError);
+}
+
+test("OAuthClient.authorize() makes an authorization request with PKCE (RFC 6749 §4.1.1, RFC 7636 §4.3)", async () => {
+  const { client } = world();
+  const [one, other] = [await client.authorize(), await client.authorize()];
+  const url = one.url("http://127.0.0.1:4711/cb");
+  assertEquals(url.origin + url.pathname, "https://auth.fake.test/authorize");
+  const { code_challenge, nonce, state, ...rest } = Object.fromEntries(url.searchParams);
+  assertEquals(rest, {
+    client_id: "app",
+    response_type: "code",
+    redirect_uri: "http://127.0.0.1:4711/cb",
+    code_challenge_method: "S256",
+    scope: "planet offline_access",
+    audience: "https://api.test/",
+  });
+  assert(state!.length >= 22 && nonce!.length >= 22 && code_challenge!.length === 43);
+  assertEquals(state, one.state);
+  assertNotEquals(one.state, other.state);
+});
+
+test("OAuthClient.authorize() redeems the code with its verifier (RFC 7636 §4.5)", async () => {
+  const { client, server } = world({ rotate: true });
+  const pending = await client.authorize();
+  const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+  const tokens = await pending.redeem(response, "http://127.0.0.1:4711/cb");
+  assertEquals([tokens.accessToken, tokens.refreshToken], ["AT1", "RT1"]);
+  const { code_verifier, ...form } = Object.fromEntries(server.to("/token")[0]!.form);
+  assertEquals(form, {
+    grant_type: "authorization_code",
+    code: "C",
+    redirect_uri: "http://127.0.0.1:4711/cb",
+    client_id: "app",
+  });
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(code_verifier));
+  const challenge = btoa(String.fromCharCode(...new Uint8Array(digest)))
+    .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  assertEquals(pending.url("http://x").searchParams.get("code_challenge"), challenge);
+});
+
+const BAD_ANSWERS: readonly [
+  string,
+  (state: string, issuer: string) => Record<string, string>,
+  string,
+][] = [
+  ["another state", (_state, iss) => ({ code: "C", state: "x", iss }), "state_mismatch"],
+  ["no state", (_state, iss) => ({ code: "C", iss }), "state_mismatch"],
+  ["an error without state", () => ({ error: "access_denied" }), "state_mismatch"],
+  [
+    "another issuer",
+    (state) => ({ code: "C", state, iss: "https://evil.test" }),
+    "issuer_mismatch",
+  ],
+  ["no issuer where one is announced", (state) => ({ code: "C", state }), "issuer_mismatch"],
+  ["a refusal", (state, iss) => ({ error: "access_denied", state, iss }), "access_denied"],
+  ["no code", (state, iss) => ({ state, iss }), "malformed_response"],
+];
+
+for (const [what, answer, code] of BAD_ANSWERS) {
+  test(`OAuthClient refuses an authorization response with ${what}: ${code} (RFC 9207 §2.4)`, async () => {
+    const { client, server } = world();
+    const pending = await client.authorize();
+    const response = new URLSearchParams(answer(pending.state, server.issuer));
+    const error = await failure(() => pending.redeem(response, "http://127.0.0.1/cb"));
+    assertEquals(error.code, code);
+    assertEquals(server.to("/token").length, 0);
+    assert(!`${error} ${error.cause}`.includes(pending.state));
+  });
+}
+
+test("OAuthClient refuses an ID token with another nonce (OpenID Connect Core §3.1.3.7)", async () => {
+  const encode = (value: unknown) => btoa(JSON.stringify(value)).replaceAll("=", "");
+  const idToken = (nonce: string) => {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = {
+      iss: "https://auth.fake.test",
+      aud: "app",
+      sub: "a",
+      iat: now,
+      exp: now + 60,
+      nonce,
+    };
+    return `${encode({ alg: "RS256" })}.${encode(claims)}.c2ln`;
+  };
+  for (const good of [true, false]) {
+    let nonce = "";
+    const { client, server } = world({
+      token: () => ({
+        access_token: "AT",
+        token_type: "Bearer",
+        id_token: idToken(good ? nonce : "x"),
+      }),
+    });
+    const pending = await client.authorize();
+    nonce = pending.url("http://127.0.0.1/cb").searchParams.get("nonce")!;
+    const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+    const outcome = await pending.redeem(response, "http://127.0.0.1/cb").then(
+      () => "signed in",
+      (error: AuthError) => error.code,
+    );
+    assertEquals(outcome, good ? "signed in" : "malformed_response");
+  }
+});
+
+test("OAuthClient.clientCredentials() sends ID and secret once, in the body, with scope and audience", async () => {
+  const { client, server } = world({}, { clientSecret: "s%c/ret+ü", scopes: [] });
+  const tokens = await client.clientCredentials();
+  assertEquals([tokens.accessToken, tokens.expiresAt], ["AT1", START / 1000 + 3600]);
+  assertEquals(server.requests.map(({ path }) => path), [
+    "/.well-known/openid-configuration",
+    "/token",
+  ]);
+  const [request] = server.to("/token");
+  assertEquals(request!.headers.get("authorization"), null);
+  assertEquals(Object.fromEntries(request!.form), {
+    grant_type: "client_credentials",
+    client_id: "app",
+    client_secret: "s%c/ret+ü",
+    audience: "https://api.test/",
+  });
+});
+
+test("OAuthClient.refresh() sends the refresh token alone, and keeps what the answer lacks (RFC 6749 §6)", async () => {
+  const { client, server } = world();
+  const tokens = await client.refresh(session);
+  assertEquals(Object.fromEntries(server.to("/token")[0]!.form), {
+    grant_type: "refresh_token",
+    refresh_token: "SECRET-RT0",
+    client_id: "app",
+  });
+  assertEquals([tokens.accessToken, tokens.refreshToken, tokens.toStored().x], [
+    "AT1",
+    "SECRET-RT0",
+    1,
+  ]);
+});
+
+test("OAuthClient finds the endpoints once for 1,000 callers, and again after a failure", async () => {
+  const { client, server } = world();
+  await Promise.all(Array.from({ length: 1000 }, () => client.authorize()));
+  assertEquals(server.requests.length, 1);
+
+  const broken = world({ discovery: [new FakeResponse(404), new FakeResponse(404)] });
+  assertEquals((await failure(() => broken.client.authorize())).code, "malformed_response");
+  broken.server.options.discovery = undefined;
+  await broken.client.authorize();
+  assertEquals(broken.server.requests.length, 2);
+});
+
+test("OAuthClient takes an issuer with a trailing slash as it is (RFC 8414 §3.3)", async () => {
+  const issuer = "https://auth.fake.test/";
+  const { client, server } = world({ metadata: { issuer } }, { issuer });
+  assertEquals((await client.authorize()).issuer, issuer);
+  assertEquals(server.requests[0]!.path, "/.well-known/openid-configuration");
+  const other = world({ metadata: { issuer: "https://evil.test" } });
+  assertEquals((await failure(() => other.client.authorize())).code, "issuer_mismatch");
+});
+
+test("OAuthClient refuses pages that no browser should be sent to", async () => {
+  for (
+    const authorization_endpoint of [
+      "javascript:alert(1)",
+      "file:///etc/passwd",
+      "http://x.test/",
+      "no url",
+    ]
+  ) {
+    const { client } = world({ metadata: { authorization_endpoint } });
+    assertEquals((await failure(() => client.authorize())).code, "malformed_response");
+  }
+  const grant = {
+    device_code: "D",
+    user_code: "U",
+    verification_uri: "https://x.test/",
+    expires_in: 9,
+  };
+  for (
+    const bad of [
+      { verification_uri: "javascript:alert(1)" },
+      { verification_uri_complete: "file:///x" },
+      { user_code: "\x1b[2Jevil" },
+      { device_code: undefined },
+      { expires_in: -1 },
+    ]
+  ) {
+    const { client } = world({ device: [{ ...grant, ...bad }] });
+    assertEquals(
+      (await failure(() => client.authorizeDevice())).code,
+      "malformed_response",
+      JSON.stringify(bad),
+    );
+  }
+});
+
+test("OAuthClient.authorizeDevice() asks for scope and audience, and returns the answer as received", async () => {
+  const grant = {
+    device_code: "D",
+    user_code: "U",
+    verification_uri: "https://x.test/",
+    expires_in: 9,
+    x_more: "kept",
+  };
+  const { client, server } = world({ device: [grant] });
+  assertEquals(await client.authorizeDevice(), grant);
+  assertEquals(Object.fromEntries(server.to("/device")[0]!.form), {
+    client_id: "app",
+    scope: "planet offline_access",
+    audience: "https://api.test/",
+  });
+});
+
+test("OAuthClient.pollDevice() tells the server's word, or brings tokens (RFC 8628 §3.5)", async () => {
+  const { client } = world({
+    token: ["authorization_pending", "slow_down", { access_token: "AT", token_type: "bearer" }],
+  });
+  assertEquals(await client.pollDevice("D"), "authorization_pending");
+  assertEquals(await client.pollDevice("D"), "slow_down");
+  assertEquals((await client.pollDevice("D") as TokenSet).accessToken, "AT");
+  for (
+    const [said, code] of [["expired_token", "device_code_expired"], [
+      "access_denied",
+      "access_denied",
+    ], ["invalid_grant", "device_code_expired"]] as const
+  ) {
+    const denied = world({ token: [said] });
+    assertEquals((await failure(() => denied.client.pollDevice("D"))).code, code);
+  }
+});
+
+const REFUSALS: readonly [
+  string,
+  FakeResponse | string | Record<string, unknown>,
+  string,
+  number,
+][] = [
+  ["invalid_grant", "invalid_grant", "session_expired", 1],
+  ["invalid_client", "invalid_client", "client_rejected", 1],
+  [
+    "invalid_client with a challenge (RFC 6749 §5.2)",
+    new FakeResponse(401, { error: "invalid_client" }, { "www-authenticate": 'Basic realm="x"' }),
+    "client_rejected",
+    1,
+  ],
+  ["unauthorized_client", "unauthorized_client", "client_rejected", 1],
+  ["invalid_scope", "invalid_scope", "client_rejected", 1],
+  ["an error of its own", "made_up", "client_rejected", 1],
+  ["an error that would break a terminal", "\x1b[2J", "client_rejected", 1],
+  ["500 without Retry-After", new FakeResponse(500, "oops"), "server_error", 1],
+  [
+    "503 with a long Retry-After",
+    new FakeResponse(503, "", { "retry-after": "600" }),
+    "server_error",
+    1,
+  ],
+  [
+    "503 with a short Retry-After",
+    new FakeResponse(503, "", { "retry-after": "2" }),
+    "server_error",
+    3,
+  ],
+  [
+    "429 with a short Retry-After",
+    new FakeResponse(429, "", { "retry-after": "2" }),
+    "throttled",
+    3,
+  ],
+  ["429 without Retry-After", new FakeResponse(429, ""), "throttled", 1],
+  ["a page in HTML", new FakeResponse(200, "<html>SECRET-page"), "malformed_response", 1],
+  [
+    "a redirect",
+    new FakeResponse(302, "", { location: "https://evil.test/" }),
+    "malformed_response",
+    1,
+  ],
+  ["403 in HTML", new FakeResponse(403, "<html>SECRET-page"), "malformed_response", 1],
+  ["an array", new FakeResponse(200, "[1]"), "malformed_response", 1],
+  ["no access token", { token_type: "Bearer" }, "malformed_response", 1],
+  [
+    "a token type that we cannot send",
+    { access_token: "A", token_type: "mac" },
+    "malformed_response",
+    1,
+  ],
+  [
+    "a token with a line break",
+    { access_token: "A\r\nX: y", token_type: "Bearer" },
+    "malformed_response",
+    1,
+  ],
+];
+
+for (const [what, answer, code, requests] of REFUSALS) {
+  test(`OAuthClient.refresh() answered with ${what}: ${code}, ${requests} request(s)`, async () => {
+    const { client, clock, server } = world({ token: [answer] });
+    const error = await failure(() => client.refresh(session));
+    assertEquals([error.code, server.to("/token").length], [code, requests]);
+    assertEquals(clock.waits, Array(requests - 1).fill(2));
+    const shown = `${error.message} ${error.oauthError} ${JSON.stringify(error)} ${error.cause}`;
+    assert(!shown.includes("SECRET"), shown);
+    assert(!shown.includes("\x1b"), "no control characters");
+  });
+}
+
+test("OAuthClient takes a token answer with odd optional members: a rotated token must not be lost", async () => {
+  for (
+    const odd of [{ token_type: undefined }, { expires_in: "soon" }, { expires_in: -1 }, {
+      scope: 7,
+    }, { id_token: "x" }]
+  ) {
+    const { client } = world({
+      token: [{ access_token: "A", token_type: "Bearer", refresh_token: "R", ...odd }],
+    });
+    assertEquals((await client.refresh(session)).refreshToken, "R", JSON.stringify(odd));
+  }
+});
+
+test("OAuthClient repeats a token request only where it surely did not arrive", async () => {
+  const tokens = { access_token: "A", token_type: "Bearer" };
+  const early = world({ token: [refused(), refused(), tokens] });
+  assertEquals((await early.client.refresh(session)).accessToken, "A");
+  assertEquals(early.clock.waits, [0.4, 1.6]);
+
+  const late = world({ token: [new TypeError("connection reset"), tokens] });
+  assertEquals((await failure(() => late.client.refresh(session))).code, "network");
+  assertEquals(late.server.to("/token").length, 1);
+
+  const discovery = world({ discovery: [new TypeError("connection reset")] });
+  assertEquals((await failure(() => discovery.client.refresh(session))).code, "network");
+  assertEquals(discovery.server.requests.length, 3, "a look-up may be repeated");
+});
+
+test("OAuthClient: a caller that gives up on finding the endpoints leaves it to the others", async () => {
+  const answered = Promise.withResolvers<void>();
+  const { client, server } = world();
+  server.options.discovery = async () => {
+    await answered.promise;
+    return { issuer: server.issuer, authorization_endpoint: `${server.issuer}/authorize` };
+  };
+  const stop = new AbortController();
+  const gone = client.authorize(stop.signal);
+  const stays = client.authorize();
+  stop.abort(new Error("enough"));
+  assertEquals((await gone.catch((error) => error)).message, "enough");
+  answered.resolve();
+  assertEquals((await stays).issuer, server.issuer);
+});
+
+test("OAuthClient ends a token request with the reason of an abort", async () => {
+  const { client } = world({ token: [HANG] });
+  const stop = new AbortController();
+  const work = client.refresh(session, stop.signal);
+  const reason = new Error("enough");
+  setTimeout(() => stop.abort(reason), 1);
+  assertEquals(await work.catch((error) => error), reason);
+});
+
+test("OAuthClient.revoke() tells the token and its kind (RFC 7009 §2.1)", async () => {
+  const { client, server } = world();
+  assertEquals(await client.canRevoke(), true);
+  await client.revoke("SECRET-RT0", "refresh_token");
+  assertEquals(Object.fromEntries(server.to("/revoke")[0]!.form), {
+    client_id: "app",
+    token: "SECRET-RT0",
+    token_type_hint: "refresh_token",
+  });
+  assertEquals(
+    await world({ metadata: { revocation_endpoint: undefined } }).client.canRevoke(),
+    false,
+  );
+});
+
+test("OAuthClient names what the server does not have", async () => {
+  const { client } = world({ metadata: { device_authorization_endpoint: undefined } });
+  const error = await failure(() => client.authorizeDevice());
+  assertEquals(error.code, "client_rejected");
+  assert(error.message.includes("device authorization endpoint"), error.message);
+});
