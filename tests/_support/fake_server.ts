@@ -26,12 +26,19 @@ export type FakeAnswer =
 
 /** An answer in full. */
 export class FakeResponse {
+  /** Status code. */
+  readonly status: number;
+  /** Body. */
+  readonly body: unknown;
+  /** Headers. */
+  readonly headers: Record<string, string>;
+
   /** Makes an answer; an object as body is sent as JSON. */
-  constructor(
-    readonly status: number,
-    readonly body: unknown = "",
-    readonly headers: Record<string, string> = {},
-  ) {}
+  constructor(status: number, body: unknown = "", headers: Record<string, string> = {}) {
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
 }
 
 /** Never answers; the caller's signal ends it. */
@@ -217,7 +224,6 @@ function inFull(
 export async function startFakeServer(
   options: FakeServerOptions = {},
 ): Promise<ListeningFakeServer> {
-  let fake: FakeServer | undefined;
   const server = await listen(async (request, response) => {
     const body = await readBody(request);
     const headers = new Headers();
@@ -228,7 +234,7 @@ export async function startFakeServer(
     response.on("close", () => gone.abort());
     let answer: Response;
     try {
-      answer = await fake!.fetch(new URL(request.url ?? "/", server.origin), {
+      answer = await fake.fetch(new URL(request.url ?? "/", server.origin), {
         method: request.method ?? "GET",
         headers,
         signal: gone.signal,
@@ -240,6 +246,6 @@ export async function startFakeServer(
     response.writeHead(answer.status, Object.fromEntries(answer.headers));
     response.end(await answer.text());
   });
-  fake = fakeServer({ ...options, origin: server.origin });
+  const fake = fakeServer({ ...options, origin: server.origin });
   return { ...fake, close: server.close, [Symbol.asyncDispose]: server.close };
 }

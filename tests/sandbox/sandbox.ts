@@ -92,6 +92,8 @@ export interface SandboxOptions extends Partial<SandboxSettings> {
   searches?: number;
   /** Fixed ports of the servers for people, for service accounts, and of the API; default: any. */
   ports?: readonly [user: number, m2m: number, api: number];
+  /** Redirect URI that the examples use; default `http://localhost:8080`. */
+  callbackUrl?: string;
   /** More redirect URIs of the public client. */
   redirectUris?: readonly string[];
   /** More clients of the server for people, as in RFC 7591 §2. */
@@ -252,7 +254,14 @@ function credentialsInBody(request: IncomingMessage, body: string): string {
 
 /** Starts a sandbox on 127.0.0.1. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { clients = [], ports = [0, 0, 0], redirectUris = [], searches, ...changes } = options;
+  const {
+    callbackUrl = "http://localhost:8080",
+    clients = [],
+    ports = [0, 0, 0],
+    redirectUris = [],
+    searches,
+    ...changes
+  } = options;
   const settings: SandboxSettings = {
     accessTokenSeconds: 3600,
     refreshTokenSeconds: 14 * 86_400,
@@ -410,7 +419,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       publicKey,
       apiKey: API_KEY,
     }, searches);
-    publicInfo = { ...environment, clientId: CLIENT_ID, m2m: M2M, apiKey: API_KEY };
+    publicInfo = { ...environment, clientId: CLIENT_ID, callbackUrl, m2m: M2M, apiKey: API_KEY };
     return {
       url,
       environment,
@@ -437,4 +446,5 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
-if (import.meta.main) await (await import("./serve.ts")).serve();
+// Not awaited: the other module waits for this one.
+if (import.meta.main) void import("./serve.ts").then(({ serve }) => serve());

@@ -1,0 +1,34 @@
+// Which servers the examples talk to: Planet's own, unless PLANET_SANDBOX holds the URL of a
+// local sandbox (`deno task sandbox`), which also brings client IDs that work there.
+import process from "node:process";
+import { type PlanetEnvironment, PRODUCTION } from "../mod.ts";
+
+interface Sandbox extends PlanetEnvironment {
+  clientId: string;
+  callbackUrl: string;
+  m2m: { clientId: string; clientSecret: string };
+}
+
+const url = process.env.PLANET_SANDBOX;
+const sandbox: Sandbox | undefined = url
+  ? await (await fetch(new URL("/environment.json", url))).json()
+  : undefined;
+
+/** The servers. An application of your own leaves this option out. */
+export const environment: PlanetEnvironment = sandbox ?? PRODUCTION;
+
+/** Where the browser brings its answer, as registered with Planet for your client. */
+export const callbackUrl: string = sandbox?.callbackUrl ?? "http://localhost:8080";
+
+/** The client ID that Planet gave your application. */
+export function clientId(): string {
+  return sandbox?.clientId ?? process.env.PL_CLIENT_ID ?? "";
+}
+
+/** The service account. */
+export function serviceAccount(): { clientId: string; clientSecret: string } {
+  return sandbox?.m2m ?? {
+    clientId: process.env.PL_CLIENT_ID ?? "",
+    clientSecret: process.env.PL_CLIENT_SECRET ?? "",
+  };
+}
