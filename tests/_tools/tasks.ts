@@ -1,0 +1,3 @@
+import { prepare, writeNodeModules } from "./links.ts";
+await prepare();
+await writeNodeModules();
