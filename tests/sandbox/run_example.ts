@@ -1,0 +1,241 @@
+/**
+ * Runs one program of `examples/` against a sandbox, unchanged and with exactly
+ * the permissions of its header, a script at the browser.
+ *
+ * As a program (`deno task example NAME [--bun|--node]`) it starts the sandbox too.
+ *
+ * @module
+ */
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { writeBrowser } from "./browser.ts";
+import { approveDevice } from "./person.ts";
+import { type Sandbox, startSandbox } from "./sandbox.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A runtime that examples run on. */
+export type ExampleRuntime = "deno" | "bun" | "node";
+
+/** Where an example runs. */
+export interface ExampleWorld {
+  /** The sandbox that it talks to. */
+  readonly sandbox: Sandbox;
+  /** Its home folder. */
+  readonly home: string;
+  /** The value of `$BROWSER`. */
+  readonly browser: string;
+  /** What the sandbox has for `callbackUrl`. */
+  readonly callbackUrl: string;
+  /** Removes the folder and stops the sandbox. */
+  close(): Promise<void>;
+}
+
+/** How an example ended. */
+export interface ExampleRun {
+  /** Exit code; `null` after a signal. */
+  readonly code: number | null;
+  /** What it printed. */
+  readonly stdout: string;
+  /** What it told the person. */
+  readonly stderr: string;
+}
+
+/** Names of all examples. */
+export async function exampleNames(): Promise<string[]> {
+  const files = await readdir(join(ROOT, "examples"));
+  return files.filter((name) => /^[a-z].*\.ts$/.test(name)).map((name) => name.slice(0, -3)).sort();
+}
+
+/** Finds a program on PATH. */
+export function onPath(program: string): string | undefined {
+  const endings = process.platform === "win32" ? [".exe", ".cmd"] : [""];
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    for (const ending of endings) {
+      const path = join(folder, program + ending);
+      if (folder !== "" && existsSync(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+/** The program behind `runtime`, or why there is none. */
+export function findRuntime(runtime: ExampleRuntime): { path: string } | { missing: string } {
+  const brand = "Deno" in globalThis ? "deno" : process.versions.bun ? "bun" : "node";
+  const path = brand === runtime ? process.execPath : onPath(runtime);
+  if (path === undefined) return { missing: `${runtime} is not on PATH` };
+  if (runtime === "node") {
+    const version = spawnSync(path, ["--version"], { encoding: "utf8" }).stdout.trim();
+    const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)?.map(Number) ?? [];
+    if (major === undefined || major < 22 || (major === 22 && minor! < 18)) {
+      return { missing: `Node ${version} cannot run TypeScript; 22.18 and later can` };
+    }
+  }
+  return { path };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Makes a world for examples: a sandbox, an empty home folder, a browser. */
+export async function exampleWorld(): Promise<ExampleWorld> {
+  const callbackUrl = `http://localhost:${await freePort()}`;
+  const sandbox = await startSandbox({ callbackUrl });
+  const home = await mkdtemp(join(tmpdir(), "planet-example-"));
+  const close = async () => {
+    await sandbox.close();
+    await rm(home, { recursive: true, force: true });
+  };
+  return { sandbox, home, callbackUrl, browser: await writeBrowser(home), close };
+}
+
+/** The flags in an example's header, with the sandbox's servers in the place of Planet's. */
+export async function headerFlags(name: string, world: ExampleWorld): Promise<string[]> {
+  const text = await readFile(join(ROOT, "examples", `${name}.ts`), "utf8");
+  const line = new RegExp(`^// deno run (.*) examples/${name}\\.ts$`, "m").exec(text)?.[1];
+  if (line === undefined) throw new Error(`The header of ${name}.ts names no flags.`);
+  const { environment, url } = world.sandbox;
+  const hosts: Record<string, string> = {
+    "login.planet.com": new URL(environment.userAuthServer).host,
+    "services.sentinel-hub.com": new URL(environment.m2mAuthServer).host,
+    "api.planet.com": new URL(url).host,
+    "localhost:8080": new URL(world.callbackUrl).host,
+    "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
+    "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
+  };
+  return line.split(" ").map((flag) => {
+    const [option, values] = flag.split("=");
+    if (values === undefined) return flag;
+    if (option === "--allow-run") return `${option}=${world.browser}`;
+    const translated = values.split(",").map((value) =>
+      hosts[value] ?? value.replace(/^\$HOME(?=\/|$)/, world.home)
+    );
+    return `${option}=${translated.join(",")}`;
+  });
+}
+
+/** Deno's own cache, which would move with the home folder. */
+function denoDir(): string {
+  const { DENO_DIR, HOME, LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
+  if (DENO_DIR) return DENO_DIR;
+  if (process.platform === "win32") return join(LOCALAPPDATA ?? homedir(), "deno");
+  const home = HOME ?? homedir();
+  if (process.platform === "darwin") return join(home, "Library", "Caches", "deno");
+  return join(XDG_CACHE_HOME ?? join(home, ".cache"), "deno");
+}
+
+async function command(
+  name: string,
+  runtime: ExampleRuntime,
+  world: ExampleWorld,
+): Promise<string[]> {
+  const found = findRuntime(runtime);
+  if ("missing" in found) throw new Error(`Cannot run ${name}: ${found.missing}.`);
+  const file = join(ROOT, "examples", `${name}.ts`);
+  if (runtime !== "deno") return [found.path, ...(runtime === "bun" ? ["run"] : []), file];
+  const links = join(ROOT, ".deno.links.json");
+  const config = existsSync(links) ? links : join(ROOT, "deno.json");
+  const flags = await headerFlags(name, world);
+  return [found.path, "run", "--quiet", "--no-prompt", "--config", config, ...flags, file];
+}
+
+/** How an example is run. */
+export interface RunOptions {
+  /** Runtime; default Deno. */
+  readonly runtime?: ExampleRuntime;
+  /** Whether what it prints is shown as well; default false. */
+  readonly echo?: boolean;
+  /** Longest time in milliseconds; default a minute. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs an example in `world`; confirms a device where it shows a URL for one. */
+export async function runExample(
+  name: string,
+  world: ExampleWorld,
+  { echo = false, runtime = "deno", timeoutMs = 60_000 }: RunOptions = {},
+): Promise<ExampleRun> {
+  const [program, ...flags] = await command(name, runtime, world);
+  const child = spawn(program!, flags, {
+    cwd: world.home,
+    env: {
+      PATH: process.env.PATH ?? "",
+      HOME: world.home,
+      BROWSER: world.browser,
+      DENO_DIR: denoDir(),
+      NO_COLOR: "1",
+      PLANET_SANDBOX: world.sandbox.url,
+      ...(process.env.JSR_URL ? { JSR_URL: process.env.JSR_URL } : {}),
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const texts = { stdout: "", stderr: "" };
+  let approval: Promise<unknown> | undefined;
+  const device = new RegExp(
+    `${
+      world.sandbox.environment.userAuthServer.replaceAll(".", "\\.")
+    }device\\?user_code=\\S+(?=\\s)`,
+  );
+  for (const stream of ["stdout", "stderr"] as const) {
+    child[stream].setEncoding("utf8").on("data", (chunk: string) => {
+      texts[stream] += chunk;
+      if (echo) process[stream].write(chunk);
+      const url = device.exec(texts.stdout)?.[0] ?? device.exec(texts.stderr)?.[0];
+      if (url !== undefined) approval ??= approveDevice(url).catch((error: unknown) => error);
+    });
+  }
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    const failure = await approval;
+    if (failure instanceof Error) throw failure;
+    return { code, ...texts };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function main(): Promise<number> {
+  const { argv } = process;
+  const name = argv.slice(2).find((argument) => !argument.startsWith("-"))
+    ?.replace(/^.*\//, "").replace(/\.ts$/, "");
+  const names = await exampleNames();
+  if (name === undefined || !names.includes(name)) {
+    console.error(`Usage: deno task example NAME [--bun|--node], where NAME is one of`);
+    console.error(names.map((one) => `  ${one}`).join("\n"));
+    return 2;
+  }
+  const runtime = argv.includes("--bun") ? "bun" : argv.includes("--node") ? "node" : "deno";
+  const found = findRuntime(runtime);
+  if ("missing" in found) {
+    console.error(`Cannot run ${name}: ${found.missing}.`);
+    return 1;
+  }
+  const world = await exampleWorld();
+  try {
+    console.error(
+      `Running ${name} under ${runtime} against the sandbox, a script at the browser.\n`,
+    );
+    const { code } = await runExample(name, world, { runtime, echo: true });
+    return code ?? 1;
+  } finally {
+    await world.close();
+  }
+}
+
+if (import.meta.main) process.exit(await main());
