@@ -109,12 +109,17 @@ export async function authorizationServer(
 ): Promise<AuthorizationServer> {
   return await loadProvider(({ default: Provider, errors }) => {
     const mayRevoke = () => settings.killFamilyOnReuse || Provider.ctx?.oidc?.route !== "token";
+    const revoked = new Set<string>();
+    const countRevoked = (grantId: string) => {
+      if (!revoked.has(grantId)) counters.revokedGrants++;
+      revoked.add(grantId);
+    };
     const state = new AdapterState({
       mayRevoke,
       onSpentTwice(grantId: string | undefined): Error {
         if (settings.killFamilyOnReuse && grantId !== undefined) {
           state.revoke(grantId);
-          counters.revokedGrants++;
+          countRevoked(grantId);
         }
         return new errors.InvalidGrant("refresh token already used");
       },
@@ -213,7 +218,7 @@ export async function authorizationServer(
         ctx.body = { ...ctx.body, interval: settings.deviceInterval };
       }
     });
-    provider.on("grant.revoked", () => counters.revokedGrants++);
+    provider.on("grant.revoked", (_ctx, grantId) => countRevoked(String(grantId)));
     provider.on("grant.error", (_ctx, error) => {
       const detail = (error as { error_detail?: string }).error_detail;
       if (detail === "refresh token already used") counters.reuseDetections++;

@@ -9,7 +9,14 @@ import { test } from "../_support/harness.ts";
 import { approveDevice, deny, signIn } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
 
-type Json = Record<string, string & number>;
+interface Json {
+  [member: string]: string | undefined;
+}
+
+/** Members that are numbers. */
+function numbers(json: Json, ...names: string[]): unknown[] {
+  return names.map((name) => json[name]);
+}
 
 const VERIFIER = "sandbox-test-verifier-0123456789-abcdefghijklmnopqrstuvwxyz";
 
@@ -108,13 +115,13 @@ test("sandbox: a device is pending, then confirmed or denied (RFC 8628)", async 
       scope: "planet offline_access",
       audience: audiences[0]!,
     });
-    assertEquals([device.interval, device.expires_in], [2, 60] as unknown[] as never);
-    assertEquals((await poll(device))[1].error as string, "authorization_pending");
+    assertEquals(numbers(device, "interval", "expires_in"), [2, 60]);
+    assertEquals((await poll(device))[1].error, "authorization_pending");
     if (way === "link") await approveDevice(device.verification_uri_complete!);
-    if (way === "typed") await approveDevice(device.verification_uri!, device.user_code);
+    if (way === "typed") await approveDevice(device.verification_uri!, device.user_code!);
     if (way === "denied") await deny(device.verification_uri_complete!);
     const [status, tokens] = await poll(device);
-    if (way === "denied") assertEquals(tokens.error as string, "access_denied");
+    if (way === "denied") assertEquals(tokens.error, "access_denied");
     else assertEquals([status, typeof tokens.refresh_token], [200, "string"]);
   }
   await assertRejects(() => approveDevice(`${userAuthServer}device`, "NONE-SUCH"), Error);
@@ -131,7 +138,7 @@ test("sandbox: a refresh token that is spent twice ends the sign-in, at once too
   assertEquals(sandbox.counters.revokedGrants, 1);
   assertEquals(sandbox.liveRefreshTokens, 0);
   const winner = answers.find(([status]) => status === 200)?.[1] ?? two;
-  assertEquals((await refresh(sandbox, winner.refresh_token!))[1].error as string, "invalid_grant");
+  assertEquals((await refresh(sandbox, winner.refresh_token!))[1].error, "invalid_grant");
 });
 
 test("sandbox: reuse leaves the family alone where told so; without rotation nothing is spent", async () => {
@@ -157,10 +164,10 @@ test("sandbox: revoking and ending sessions make refresh tokens void (RFC 7009)"
     token: one.refresh_token!,
   });
   assertEquals(revoked, 200);
-  assertEquals((await refresh(sandbox, one.refresh_token!))[1].error as string, "invalid_grant");
+  assertEquals((await refresh(sandbox, one.refresh_token!))[1].error, "invalid_grant");
   const two = await codeLogin(sandbox);
   sandbox.endSessions();
-  assertEquals((await refresh(sandbox, two.refresh_token!))[1].error as string, "invalid_grant");
+  assertEquals((await refresh(sandbox, two.refresh_token!))[1].error, "invalid_grant");
 });
 
 test("sandbox: a service account's token lives as long as told; the API checks it", async () => {
@@ -175,7 +182,7 @@ test("sandbox: a service account's token lives as long as told; the API checks i
     });
   const searches = `${sandbox.url}/data/v1/searches`;
   const [, tokens] = await login(audiences[0]!);
-  assertEquals(tokens.expires_in as number, 1);
+  assertEquals(numbers(tokens, "expires_in"), [1]);
   sandbox.settings.accessTokenSeconds = 600;
   const [, longer] = await login(audiences[0]!);
   const bearer = `Bearer ${longer.access_token}`;
@@ -236,18 +243,18 @@ test("sandbox: faults answer in a server's place, and close() ends what hangs", 
   const response = await fetch(token, { method: "POST" });
   assertEquals([response.status, response.headers.get("retry-after")], [503, "7"]);
   assertEquals(await response.json(), { error: "x" });
-  sandbox.failNext("token", "reset");
+  // Deno's fetch sends a request again by itself where a kept connection is cut.
+  sandbox.settings.fault = ({ kind }) => kind === "token" ? "reset" : undefined;
   await assertRejects(() => fetch(token, { method: "POST" }));
   sandbox.settings.fault = ({ kind }) => kind === "token" ? "hang" : undefined;
+  sandbox.log.reset();
   const hanging = assertRejects(() => fetch(token, { method: "POST" }));
   const arrived = async () => {
-    while (sandbox.log.count("token") < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (sandbox.log.count("token") < 1) await new Promise((resolve) => setTimeout(resolve, 5));
   };
   await arrived();
   await sandbox.close();
   await hanging;
-  sandbox.log.reset();
-  assertEquals(sandbox.log.entries.length, 0);
 });
 
 test("sandbox: /environment.json is an environment with client IDs beside it", async () => {
