@@ -371,18 +371,25 @@ export class Auth {
     }, Math.min(timeoutMs, 0x7fffffff));
     try {
       limit.signal.throwIfAborted();
-      this.#tell({ type: "login_started", profileName: this.profileName });
-      const ui = options.ui ?? (await import("./terminal/select.ts")).defaultUI();
-      const login: InteractiveLogin = {
-        client: await this.#oauth(),
-        clock,
-        ui,
-        allowOpenBrowser: options.allowOpenBrowser === true,
-        allowTtyPrompt: options.allowTtyPrompt === true,
-        applicationName: this.profileName,
-        signal: limit.signal,
-      };
-      await keeper.signIn(await this.#signIn(login));
+      const before = (await keeper.known()).tokens;
+      const { storage } = await this.#storage();
+      const { withStorageLock } = await import("./keeper/lock.ts");
+      // One login at a time, over all processes: the others wait, and adopt its session.
+      await withStorageLock(storage, profileKey(this.profileName, "login"), async () => {
+        if (await keeper.adoptSibling(before)) return;
+        this.#tell({ type: "login_started", profileName: this.profileName });
+        const ui = options.ui ?? (await import("./terminal/select.ts")).defaultUI();
+        const login: InteractiveLogin = {
+          client: await this.#oauth(),
+          clock,
+          ui,
+          allowOpenBrowser: options.allowOpenBrowser === true,
+          allowTtyPrompt: options.allowTtyPrompt === true,
+          applicationName: this.profileName,
+          signal: limit.signal,
+        };
+        await keeper.signIn(await this.#signIn(login));
+      }, { signal: limit.signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS });
     } finally {
       clearTimeout(timer);
       limit.release();

@@ -337,6 +337,17 @@ test("Auth.userLogin(): who gives up does not end the login of the others", asyn
   assertEquals(await auth.accessToken(), "NEW");
 });
 
+test("Auth: of many programs that need a login at once, one asks and the others adopt its session", async () => {
+  const { device, server } = world();
+  const shown: string[] = [];
+  const ui = { show: (message: string) => shown.push(message) };
+  const auths = Array.from({ length: 10 }, () => device());
+  await Promise.all(auths.map((auth) => auth.ensureInitialized({ ui })));
+  assertEquals([shown.length, server.to("/device").length], [1, 1]);
+  const tokens = await Promise.all(auths.map((auth) => auth.accessToken()));
+  assertEquals(new Set(tokens), new Set(["AT1"]));
+});
+
 test("Auth.userLogin() ends when its time is over", async () => {
   const { options } = world({ token: ["authorization_pending"] });
   const auth = Auth.fromOAuthUserDeviceCode({ clientId: "app", ...options, clock: undefined });

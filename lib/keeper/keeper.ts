@@ -116,6 +116,17 @@ export class Keeper {
     return { state: isDead ? "dead" : "expired", ...shown };
   }
 
+  /** Takes over a living session that a sibling stored in place of `before`, if there is one. */
+  async adoptSibling(before: TokenSet | undefined): Promise<boolean> {
+    const { clock, storage, tokenKey } = this.#options;
+    const stored = await readTokens(await storage(), tokenKey, clock.now())
+      .catch(() => undefined);
+    if (stored === undefined || stored.sameAs(before)) return false;
+    if (clock.now() >= stored.expiresAtMs) return false;
+    this.#adopted(stored);
+    return true;
+  }
+
   /** Stores tokens that a person's sign-in brought, and uses them from now on. */
   async signIn(tokens: TokenSet): Promise<void> {
     await (await this.#loadRenewer()).signIn(await this.#options.storage(), tokens);

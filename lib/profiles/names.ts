@@ -42,7 +42,13 @@ export function normalizeProfileName(name: string): string {
   return normalized;
 }
 
-/** Key of an object of a profile, such as `.planet/my-app/token.json`. */
-export function profileKey(profileName: string, object: "auth_client" | "token"): string {
+/**
+ * Key of an object of a profile, such as `.planet/my-app/token.json`. Under
+ * `login` nothing is stored: it is the name of a lock.
+ */
+export function profileKey(
+  profileName: string,
+  object: "auth_client" | "login" | "token",
+): string {
   return `.planet/${profileName}/${object}.json`;
 }
