@@ -2,9 +2,9 @@
  * Finds out once whether JSR answers, and sets up this folder so that `@std/*` resolves on
  * every runtime either way.
  *
- * Where JSR does not answer, Deno gets the git-ignored `.deno.links.json`: `deno.json` plus
- * `links` to the stand-ins of `tests/_std`, with a lock file of its own, so that the tracked
- * one never changes. Bun and Node, which read neither file, get the stand-ins as
+ * Deno gets the git-ignored `.deno.links.json`: `deno.json` with a lock file of its own, so that
+ * the tracked one never changes, and, where JSR does not answer, with `links` to the stand-ins
+ * of `tests/_std`. Bun and Node, which read neither file, get the stand-ins as
  * `node_modules/@std/*`: plain JavaScript, because Node strips no types there, and stand-ins
  * even where JSR answers, because the stable `@std/fs` needs Deno.
  *
@@ -49,19 +49,20 @@ function write(file: string, text: string): boolean {
   return true;
 }
 
-/** Writes `.deno.links.json` and the lock file it uses. */
-export function writeLinksConfig(): void {
+/** Writes `.deno.links.json`, with links unless `jsr`, and the lock file it uses. */
+export function writeLinksConfig(jsr: boolean): void {
   const config = JSON.parse(fs.readFileSync(path.join(ROOT, "deno.json"), "utf8"));
-  config.links = STAND_INS.map((name) => `./tests/_std/${name}`);
-  config.lock = "./.cache/links.lock";
+  if (!jsr) config.links = STAND_INS.map((name) => `./tests/_std/${name}`);
+  const lock = jsr ? "jsr.lock" : "links.lock";
+  config.lock = `./.cache/${lock}`;
   delete config.tasks;
   write(path.join(ROOT, LINKS_CONFIG), JSON.stringify(config, null, 2) + "\n");
   // The npm versions are those of the tracked lock file; the links are noted in the copy only.
   const tracked = path.join(ROOT, "deno.lock");
   if (!fs.existsSync(tracked)) return;
   const text = fs.readFileSync(tracked, "utf8");
-  if (write(path.join(CACHE, "links.lock.seed"), text)) {
-    write(path.join(CACHE, "links.lock"), text);
+  if (write(path.join(CACHE, `${lock}.seed`), text)) {
+    write(path.join(CACHE, lock), text);
   }
 }
 
@@ -108,17 +109,9 @@ export async function writeNodeModules(): Promise<void> {
   }
 }
 
-/** What a command of Deno needs to see this repository as it should. */
-export interface Setup {
-  /** Whether the real `@std/*` packages are used. */
-  jsr: boolean;
-  /** Options for `deno run`, `deno test` and the like. */
-  args: string[];
-}
-
-/** Sets up this folder for Deno. */
-export async function prepare(): Promise<Setup> {
-  if (await jsrAnswers()) return { jsr: true, args: ["--config", "deno.json"] };
-  writeLinksConfig();
-  return { jsr: false, args: ["--config", LINKS_CONFIG] };
+/** Sets up this folder for Deno; the answer tells whether the real `@std/*` are used. */
+export async function prepare(): Promise<boolean> {
+  const jsr = await jsrAnswers();
+  writeLinksConfig(jsr);
+  return jsr;
 }

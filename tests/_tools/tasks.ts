@@ -1,3 +1,133 @@
-import { prepare, writeNodeModules } from "./links.ts";
-await prepare();
-await writeNodeModules();
+/**
+ * Behind every task of `deno.json`: sets the folder up, then runs the command.
+ *
+ * ```sh
+ * deno task test [--deno|--bun|--node] [FILE…]
+ * deno task run FILE ARGS…
+ * ```
+ *
+ * Starts on a fresh clone, with an empty cache and without JSR.
+ *
+ * @module
+ */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
+import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
+
+const CONFIG = ["--config", LINKS_CONFIG];
+
+/** Runs the tests; the answer is the exit code. */
+async function test(args: readonly string[], deep: boolean): Promise<number> {
+  const names = args.filter((arg) => !arg.startsWith("--"));
+  const asked = RUNTIMES.filter((runtime) => args.includes(`--${runtime}`));
+  const unknown = args.find((arg) =>
+    arg.startsWith("--") && !RUNTIMES.some((name) => arg === `--${name}`)
+  );
+  if (unknown) throw new TypeError(`Use --deno, --bun or --node: there is no option ${unknown}.`);
+  const files = testFiles(deep, names);
+  if (files.length === 0) {
+    // Deep tests come with later work; a name that fits nothing is a mistake.
+    console.log(`No test files${names.length ? ` for ${names.join(", ")}` : ""}: nothing ran.`);
+    return names.length === 0 && deep ? 0 : 1;
+  }
+  const results = [];
+  for (const runtime of asked.length > 0 ? asked : RUNTIMES) {
+    results.push(await runSuite(runtime, files));
+  }
+  console.log("");
+  for (const { runtime, reasons } of results) {
+    for (const reason of reasons) console.log(`${runtime} skipped: ${reason}`);
+  }
+  for (const { runtime, passed, failed, skipped, missing } of results) {
+    console.log(
+      missing === undefined
+        ? `${runtime}: ${passed} passed, ${failed} failed, ${skipped} skipped`
+        : `${runtime}: runtime skipped, it cannot be had (${missing})`,
+    );
+  }
+  return results.some((result) => result.failed > 0) ? 1 : 0;
+}
+
+/** Runs a command of Deno with this terminal. */
+async function deno(...args: string[]): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).spawn();
+  return (await child.status).code;
+}
+
+/** Runs a script with all permissions. */
+function script(file: string, args: readonly string[]): Promise<number> {
+  const place = path.resolve(Deno.env.get("INIT_CWD") ?? ROOT, file);
+  return deno("run", ...CONFIG, "-A", place, ...args);
+}
+
+/** What is there of these. */
+function there(...names: string[]): string[] {
+  return names.filter((name) => fs.existsSync(path.join(ROOT, name)));
+}
+
+/** The checks beside the tests. */
+export function checks(): Record<string, string[]> {
+  const code = there("mod.ts", "lib", "tests", "examples");
+  const text = there("deno.json", "jsr.json", "README.md", "CHANGELOG.md", "CONTRIBUTING.md");
+  return {
+    fmt: ["fmt", "--check", ...CONFIG, ...code, ...text],
+    lint: ["lint", ...CONFIG, ...code],
+    check: ["check", ...CONFIG, ...code],
+    doc: ["doc", "--lint", ...CONFIG, "mod.ts"],
+    publish: ["publish", "--dry-run", "--allow-dirty", ...CONFIG],
+  };
+}
+
+/** Runs one check; the answer is the exit code. */
+async function check(name: string): Promise<number> {
+  const args = checks()[name];
+  if (!args) throw new TypeError(`There is no check ${name}.`);
+  const { code } = await run([Deno.execPath(), ...args]);
+  console.log(`check ${name}: ${code === 0 ? "passed" : "FAILED"}`);
+  return code;
+}
+
+/** Everything that has to hold before a change goes in. */
+async function ok(args: readonly string[]): Promise<number> {
+  const failed: string[] = [];
+  for (const name of Object.keys(checks())) if (await check(name) !== 0) failed.push(name);
+  if (await test(args, false) !== 0) failed.push("test");
+  console.log(failed.length === 0 ? "ok" : `FAILED: ${failed.join(", ")}`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+async function main([task = "", ...args]: string[]): Promise<number> {
+  const jsr = await prepare();
+  if (!jsr) console.error("JSR does not answer: @std/* are the stand-ins of tests/_std.");
+  if (there("node_modules/oauth4webapi", "node_modules/oidc-provider").length < 2) {
+    await deno("install", "--quiet", ...CONFIG);
+  }
+  await writeNodeModules();
+  const sandbox = (file: string) => path.join(ROOT, "tests/sandbox", file);
+  switch (task) {
+    case "setup":
+      return 0;
+    case "test":
+      return await test(args, false);
+    case "test:deep":
+      return await test(args, true);
+    case "ok":
+      return await ok(args);
+    case "check":
+      return await check(args[0] ?? "");
+    case "demo":
+      return await script(sandbox("demo.ts"), args);
+    case "sandbox":
+      return await script(sandbox("sandbox.ts"), args);
+    case "example":
+      return await script(sandbox("run_example.ts"), args);
+    case "run":
+      if (args[0] === undefined) throw new TypeError("Say which file: deno task run FILE ARGS…");
+      return await script(args[0], args.slice(1));
+    default:
+      throw new TypeError(`There is no task "${task}".`);
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

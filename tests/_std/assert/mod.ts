@@ -74,9 +74,9 @@ export function assertStrictEquals<T>(
 ): asserts actual is T {
   if (Object.is(actual, expected)) return;
   throw new AssertionError(
-    `Values are not strictly equal${suffix(message)}\n  actual:   ${
-      show(actual)
-    }\n  expected: ${show(expected)}`,
+    `Values are not strictly equal${suffix(message)}\n  actual:   ${show(actual)}\n  expected: ${
+      show(expected)
+    }`,
   );
 }
 

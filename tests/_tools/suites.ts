@@ -1,0 +1,165 @@
+/**
+ * Runs the test files on Deno, Bun and Node, and counts what really ran.
+ *
+ * A runtime that is not there is brought along from npm; one that cannot be had is reported as
+ * skipped, with the reason. Needs Deno, and nothing from a registry to start.
+ *
+ * @module
+ */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { LINKS_CONFIG, ROOT } from "./links.ts";
+
+/** The runtimes, in the order in which they are run. */
+export const RUNTIMES = ["deno", "bun", "node"] as const;
+/** A runtime to test on. */
+export type Runtime = typeof RUNTIMES[number];
+
+const BUN = "bun@1.4.5";
+const NODE = "node@22.23.3";
+const NODE_MAJOR = 22;
+
+/** How many tests ended how. */
+export interface Counts {
+  /** Tests that passed. */
+  passed: number;
+  /** Tests that failed. */
+  failed: number;
+  /** Tests that did not run. */
+  skipped: number;
+}
+
+/** What one runtime made of the test files. */
+export interface SuiteResult extends Counts {
+  /** The runtime. */
+  runtime: Runtime;
+  /** Why the runtime was not used at all. */
+  missing?: string;
+  /** Names and reasons of the skipped tests. */
+  reasons: string[];
+}
+
+/** Test files below `tests/`: the deep ones or the others; `names` narrows them. */
+export function testFiles(deep: boolean, names: readonly string[] = []): string[] {
+  const all = fs.readdirSync(path.join(ROOT, "tests"), { recursive: true, encoding: "utf8" })
+    .map((name) => `tests/${name.replaceAll("\\", "/")}`)
+    .filter((name) => name.endsWith("_test.ts"))
+    .sort();
+  // A deep file that is named runs, whichever task was asked.
+  return names.length === 0
+    ? all.filter((name) => name.endsWith("_deep_test.ts") === deep)
+    : all.filter((file) => names.some((name) => file.includes(name.replace(/^\.\//, ""))));
+}
+
+/** Runs a command, shows its output and returns it. */
+export async function run(
+  command: readonly string[],
+  options: { quiet?: boolean; env?: Record<string, string> } = {},
+): Promise<{ code: number; output: string }> {
+  const [program = "", ...args] = command;
+  const child = new Deno.Command(program, {
+    args,
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...options.env },
+  }).spawn();
+  let output = "";
+  const drain = async (stream: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      output += decoder.decode(chunk, { stream: true });
+      for (let sent = 0; !options.quiet && sent < chunk.length;) {
+        sent += await Deno.stdout.write(chunk.subarray(sent));
+      }
+    }
+  };
+  const [status] = await Promise.all([child.status, drain(child.stdout), drain(child.stderr)]);
+  return { code: status.code, output };
+}
+
+/** The first of the commands that prints a version that fits. */
+async function firstThatWorks(
+  commands: readonly string[][],
+  fits: (version: string) => boolean,
+): Promise<string[] | string> {
+  const found: string[] = [];
+  for (const command of commands) {
+    try {
+      const { code, output } = await run([...command, "--version"], { quiet: true });
+      const version = output.match(/^v?(\d+\.\d+\.\d+)\s*$/m)?.[1];
+      if (code === 0 && version && fits(version)) return command;
+      found.push(`${command.join(" ")}: ${version ?? `exit code ${code}`}`);
+    } catch (error) {
+      found.push(`${command[0]}: ${error instanceof Error ? error.name : "failed"}`);
+    }
+  }
+  return found.join("; ");
+}
+
+/** How to start a runtime, or why it cannot be had. */
+export function locate(runtime: Runtime): Promise<string[] | string> {
+  const deno = Deno.execPath();
+  const fromNpm = (name: string) => [
+    ["npx", "--yes", name],
+    [deno, "run", "--no-config", "--no-lock", "-A", "--allow-scripts", `npm:${name}`],
+  ];
+  switch (runtime) {
+    case "deno":
+      return Promise.resolve([deno]);
+    case "bun":
+      return firstThatWorks([["bun"], ...fromNpm(BUN)], () => true);
+    case "node":
+      return firstThatWorks(
+        [["node"], ...fromNpm(NODE)],
+        (version) => parseInt(version) >= NODE_MAJOR,
+      );
+  }
+}
+
+/** Reads the counts that a runtime printed; `undefined` where it printed none. */
+export function readCounts(runtime: Runtime, output: string): Counts | undefined {
+  const last = (pattern: RegExp): number | undefined => {
+    const value = [...output.matchAll(pattern)].at(-1)?.[1];
+    return value === undefined ? undefined : Number(value);
+  };
+  const [passed, failed, skipped] = {
+    deno: [
+      last(/\| (\d+) passed/g),
+      last(/passed(?: \(\d+ steps?\))? \| (\d+) failed/g),
+      last(/\| (\d+) ignored/g),
+    ],
+    bun: [last(/^ *(\d+) pass$/gm), last(/^ *(\d+) fail$/gm), last(/^ *(\d+) skip$/gm)],
+    node: [last(/^# pass (\d+)$/gm), last(/^# fail (\d+)$/gm), last(/^# skipped (\d+)$/gm)],
+  }[runtime];
+  if (passed === undefined || failed === undefined) return undefined;
+  return { passed, failed, skipped: skipped ?? 0 };
+}
+
+function testCommand(runtime: Runtime, start: string[], files: string[]): string[] {
+  const paths = files.map((file) => `./${file}`);
+  switch (runtime) {
+    case "deno":
+      return [...start, "test", "--config", LINKS_CONFIG, "-A", "--no-prompt", ...paths];
+    case "bun":
+      return [...start, "test", "--timeout", "120000", ...paths];
+    case "node":
+      return [...start, "--test", "--test-reporter=tap", ...paths];
+  }
+}
+
+/** Runs `files` on one runtime. A suite that ran nothing has failed. */
+export async function runSuite(runtime: Runtime, files: string[]): Promise<SuiteResult> {
+  const start = await locate(runtime);
+  if (typeof start === "string") {
+    return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
+  }
+  console.log(`\n=== ${runtime}: ${files.length} files`);
+  const { code, output } = await run(testCommand(runtime, start, files));
+  const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
+  const nothing = counts.passed + counts.failed + counts.skipped === 0;
+  if (counts.failed === 0 && (code !== 0 || nothing)) counts.failed = 1;
+  const reasons = [...output.matchAll(/^(?:# )?SKIPPED (.+)$/gm)].map((found) => found[1] ?? "");
+  return { runtime, ...counts, reasons };
+}
