@@ -1,0 +1,154 @@
+/**
+ * Reads the source of `lib/` and says where it breaks the rules of its rooms.
+ *
+ * Pure: takes paths and texts, so that a test can hand it made-up bad sources too.
+ *
+ * @module
+ */
+
+/** How a module is imported. */
+export type ImportKind = "value" | "type" | "dynamic";
+
+/** An import statement, or a call of `import()`. */
+export interface Import {
+  /** What is imported. */
+  specifier: string;
+  /** How. */
+  kind: ImportKind;
+}
+
+/** Source split by what it is: strings and comments would else look like code. */
+export interface Masked {
+  /** The source without comments. */
+  uncommented: string;
+  /** The source without comments and without the text of strings. */
+  code: string;
+}
+
+const SKIPPABLE =
+  /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`/g;
+// A regular expression may hold quotes; it comes after one of these.
+const REGEXP = /([=(,:!&|?]\s*|\breturn\s+)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//g;
+
+/** Takes comments, and the text of strings, out of a source. */
+export function mask(source: string): Masked {
+  const uncommented = source.replace(
+    new RegExp(`${SKIPPABLE.source}|${REGEXP.source}`, "g"),
+    (text: string, before?: string) =>
+      text.startsWith("/*") || text.startsWith("//")
+        ? " "
+        : before === undefined
+        ? text
+        : `${before}0`,
+  );
+  const code = uncommented.replace(SKIPPABLE, (text) => {
+    // What stands in `${…}` is code.
+    if (!text.startsWith("`")) return '""';
+    return [...text.matchAll(/\$\{([^}]*)\}/g)].map((part) => `(${part[1]})`).join("") || '""';
+  });
+  return { uncommented, code };
+}
+
+/** All imports of a source; re-exports count as imports. */
+export function importsOf(source: string): Import[] {
+  const { uncommented } = mask(source);
+  const found: Import[] = [];
+  const statement =
+    /^[ \t]*(?:import|export)\s+(type\s+(?!from\b))?([\w*\s{},$]*?)\s*from\s*["']([^"']+)["']|^[ \t]*import\s*["']([^"']+)["']/gm;
+  for (const [, type, names = "", from, bare] of uncommented.matchAll(statement)) {
+    const listed = names.match(/^\{([\s\S]*)\}$/)?.[1]?.split(",").map((name) => name.trim())
+      .filter(Boolean);
+    const allTypes = listed !== undefined && listed.length > 0 &&
+      listed.every((name) => name.startsWith("type "));
+    found.push({ specifier: from ?? bare ?? "", kind: type || allTypes ? "type" : "value" });
+  }
+  // `typeof import("…")` and `import("…").Name` in a type load nothing, but are rare: refused.
+  for (const [, specifier] of uncommented.matchAll(/\bimport\s*\(\s*["'`]([^"'`]+)["'`]/g)) {
+    found.push({ specifier: specifier ?? "", kind: "dynamic" });
+  }
+  return found;
+}
+
+/** Facades: the only files that join the rooms. */
+const FACADES = /^lib\/(auth|auth_options|auth_report|planet)\.ts$/;
+/** Files that may name a runtime. */
+const OF_A_RUNTIME = /^lib\/(runtime|(.*\/)?(select|([a-z0-9_]+_)?(deno|bun|node)))\.ts$/;
+/** Rooms whose values a room may import; its own and the plain files of lib/ come with it. */
+const ARROWS: Record<string, readonly string[]> = {
+  flows: ["oauth"],
+  keeper: ["oauth"],
+  clients: ["http"],
+  profiles: [],
+  storage: [],
+  callback: [],
+  terminal: [],
+  http: [],
+  oauth: [],
+};
+/** Packages, and the rooms that may import them. */
+const PACKAGES: Record<string, RegExp> = {
+  oauth4webapi: /^lib\/oauth\//,
+  "@std/path": /^lib\/(storage|profiles)\//,
+};
+
+/** The room of a file of `lib/`; "" for a file outside the rooms. */
+function room(file: string): string {
+  return file.match(/^lib\/([^/]+)\//)?.[1] ?? "";
+}
+
+/** The path that a relative specifier means. */
+function target(file: string, specifier: string): string {
+  return new URL(specifier, `file:///${file}`).pathname.slice(1);
+}
+
+function importFaults(file: string, { specifier, kind }: Import): string | undefined {
+  if (!/^\.\.?\//.test(specifier)) {
+    if (specifier.startsWith("node:")) {
+      return OF_A_RUNTIME.test(file) ? undefined : `${file} names a runtime: ${specifier}`;
+    }
+    const name = Object.keys(PACKAGES)
+      .find((name) => specifier === name || specifier.startsWith(`${name}/`));
+    // A further small package is welcome where it is loaded only when it is used.
+    if (name === undefined) {
+      return kind === "value" ? `${file} loads ${specifier} at once; use import()` : undefined;
+    }
+    return PACKAGES[name]?.test(file) ? undefined : `${file} must not import ${specifier}`;
+  }
+  const to = target(file, specifier);
+  if (!to.startsWith("lib/")) return `${file} imports ${specifier}, outside lib/`;
+  if (file === "lib/errors.ts") return `${file} imports nothing, but has ${specifier}`;
+  if (kind === "type" || FACADES.test(file)) return undefined;
+  const [from, into] = [room(file), room(to)];
+  if (FACADES.test(to)) return `${file} must not import the facade ${to}`;
+  if (into === from || into === "") return undefined;
+  if (from === "") return `${file} lies below the rooms, but imports ${to}`;
+  return ARROWS[from]?.includes(into) ? undefined : `${file} must not import values of ${to}`;
+}
+
+/** Where one file of `lib/` breaks a rule; none: it breaks none. */
+export function faults(file: string, source: string): string[] {
+  const found: string[] = [];
+  const { code } = mask(source);
+  const name = file.split("/").at(-1) ?? "";
+  if (!/^_?[a-z0-9]+(_[a-z0-9]+)*\.ts$/.test(name)) found.push(`${file} is not snake_case`);
+  if (!/^\s*\/\*\*(?:(?!\*\/)[\s\S])*@module\b(?:(?!\*\/)[\s\S])*\*\//.test(source)) {
+    found.push(`${file} has no module header`);
+  }
+  if (room(file) && !(room(file) in ARROWS)) found.push(`${file} is in a room without arrows`);
+  for (const one of importsOf(source)) {
+    const fault = importFaults(file, one);
+    if (fault) found.push(fault);
+    const to = /^\.\.?\//.test(one.specifier) ? target(file, one.specifier) : "";
+    if (/(^|\/)_[^/]+$/.test(to) && room(to) !== room(file)) {
+      found.push(`${file} imports ${to}, which is private to its room`);
+    }
+  }
+  if (/\bconsole\s*[.[]/.test(code)) found.push(`${file} uses console`);
+  if (/\bexport\s+default\b|\bas\s+default\b/.test(code)) {
+    found.push(`${file} has a default export`);
+  }
+  // `Deno.Kv` and the like in types name a runtime as well.
+  const brand = code.match(/(?<![\w$.#])(Deno|Bun|process)(?=\s*[.[?])/)?.[1];
+  if (brand && !OF_A_RUNTIME.test(file)) found.push(`${file} names a runtime: ${brand}`);
+  return found;
+}
