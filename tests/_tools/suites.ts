@@ -98,24 +98,43 @@ async function firstThatWorks(
   return found.join("; ");
 }
 
+/**
+ * Brings the program of a runtime along by Deno alone: the npm package of this system that holds
+ * it, in Deno's own cache.
+ */
+async function byDeno(runtime: "bun" | "node"): Promise<string[]> {
+  const { os, arch } = Deno.build;
+  const cpu = arch === "x86_64" ? "x64" : runtime === "bun" ? "aarch64" : "arm64";
+  const [version = "", name] = runtime === "bun"
+    ? [BUN.split("@")[1], `@oven/bun-${os}-${cpu}`]
+    : [NODE.split("@")[1], `node-${os === "windows" ? "win" : os}-${cpu}`];
+  const here = ["--no-config", "--no-lock"];
+  await run([Deno.execPath(), "cache", ...here, `npm:${name}@${version}`], { quiet: true });
+  const { output } = await run([Deno.execPath(), "info", ...here, "--json"], { quiet: true });
+  const cache = output.match(/"npmCache":\s*("(?:[^"\\]|\\.)*")/)?.[1];
+  if (!cache) return [];
+  const folder = JSON.parse(cache) as string;
+  if (!fs.existsSync(folder)) return [];
+  // One folder for each registry.
+  return fs.readdirSync(folder)
+    .flatMap((host) =>
+      ["", ".exe"].map((end) => path.join(folder, host, name, version, "bin", runtime + end))
+    )
+    .filter((file) => fs.existsSync(file));
+}
+
 /** How to start a runtime, or why it cannot be had. */
-export function locate(runtime: Runtime): Promise<string[] | string> {
-  const deno = Deno.execPath();
-  const fromNpm = (name: string) => [
-    ["npx", "--yes", name],
-    [deno, "run", "--no-config", "--no-lock", "-A", "--allow-scripts", `npm:${name}`],
-  ];
-  switch (runtime) {
-    case "deno":
-      return Promise.resolve([deno]);
-    case "bun":
-      return firstThatWorks([["bun"], ...fromNpm(BUN)], () => true);
-    case "node":
-      return firstThatWorks(
-        [["node"], ...fromNpm(NODE)],
-        (version) => parseInt(version) >= NODE_MAJOR,
-      );
-  }
+export async function locate(runtime: Runtime): Promise<string[] | string> {
+  if (runtime === "deno") return [Deno.execPath()];
+  const fits = (version: string) => runtime === "bun" || parseInt(version) >= NODE_MAJOR;
+  const npx = ["npx", "--yes", runtime === "bun" ? BUN : NODE];
+  const there = await firstThatWorks([[runtime], npx], fits);
+  if (typeof there !== "string") return there;
+  const [file] = await byDeno(runtime);
+  if (file === undefined) return there;
+  if (Deno.build.os !== "windows") fs.chmodSync(file, 0o755);
+  const brought = await firstThatWorks([[file]], fits);
+  return typeof brought === "string" ? `${there}; ${brought}` : brought;
 }
 
 /** Reads the counts that a runtime printed; `undefined` where it printed none. */
