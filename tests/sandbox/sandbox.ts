@@ -228,15 +228,17 @@ function replay(request: IncomingMessage, path: string, body: string): IncomingM
 }
 
 /**
- * Planet's server hands out a refresh token for `offline_access` alone; this one
- * does only where consent is asked for (OpenID Connect Core §11).
+ * Makes an authorization request one that oidc-provider takes as Planet's server
+ * does: it hands out a refresh token for `offline_access` without a prompt for
+ * consent (OpenID Connect Core §11), and minds no `nonce` without `openid`.
  */
-function askConsent(path: string): string {
+function asPlanetTakesIt(path: string): string {
   const url = new URL(path, "http://sandbox");
-  const scopes = url.searchParams.get("scope")?.split(" ") ?? [];
-  if (url.pathname !== "/auth" || !scopes.includes("offline_access")) return path;
-  if (url.searchParams.has("prompt")) return path;
-  url.searchParams.set("prompt", "consent");
+  const query = url.searchParams;
+  const scopes = query.get("scope")?.split(" ") ?? [];
+  if (url.pathname !== "/auth") return path;
+  if (scopes.includes("offline_access") && !query.has("prompt")) query.set("prompt", "consent");
+  if (!scopes.includes("openid")) query.delete("nonce");
   return url.pathname + url.search;
 }
 
@@ -348,7 +350,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         return await api!.handle({ method: entry.method, url, authorization, body }, response);
       }
       if (server === "m2m") body = credentialsInBody(request, body);
-      servers[server]!.handle(replay(request, askConsent(path), body), response);
+      servers[server]!.handle(replay(request, asPlanetTakesIt(path), body), response);
     };
 
   const listening: Listening[] = [];

@@ -47,6 +47,7 @@ async function authorizationUrl(sandbox: Sandbox, redirectUri: string): Promise<
     response_type: "code",
     redirect_uri: redirectUri,
     state: "the-state",
+    nonce: "the-nonce",
     code_challenge: await challenge(),
     code_challenge_method: "S256",
     scope: "planet offline_access",
