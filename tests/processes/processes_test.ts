@@ -1,0 +1,51 @@
+import { assertEquals } from "@std/assert";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "../_support/harness.ts";
+import { PROFILE, sharedSession } from "./session.ts";
+import { startWorkers } from "./workers.ts";
+
+test(
+  "9 processes on one expired session in files: 1 token request, 9 successes, 2 expiries",
+  async () => {
+    const session = await sharedSession();
+    await session.signIn();
+    const workers = await startWorkers(9, session.user);
+    try {
+      for (const expected of [1, 2]) {
+        await session.expire();
+        // What they hold in memory is fresh; asking for another token makes them look.
+        const outcomes = await Promise.all(
+          workers.map((worker) => worker.ask(expected === 1 ? "token" : "refresh")),
+        );
+        assertEquals(new Set(outcomes.map(({ code, message }) => `${code} ${message}`)).size, 1);
+        assertEquals(new Set(outcomes.map(({ token }) => token)).size, 1);
+        assertEquals(session.sandbox.log.count("token"), expected);
+      }
+      assertEquals(session.sandbox.counters.reuseDetections, 0);
+    } finally {
+      await Promise.all(workers.map((worker) => worker.kill()));
+      await session.close();
+    }
+  },
+  { timeoutMs: 120_000 },
+);
+
+test(
+  "9 processes of a service account, nothing stored: 1 token request, nothing left over",
+  async () => {
+    const session = await sharedSession();
+    const workers = await startWorkers(9, session.service);
+    try {
+      const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+      assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+      assertEquals(session.sandbox.log.count("token"), 1);
+      const files = await readdir(join(session.root, ".planet", PROFILE));
+      assertEquals(files.sort(), ["auth_client.json", "token.json"]);
+    } finally {
+      await Promise.all(workers.map((worker) => worker.kill()));
+      await session.close();
+    }
+  },
+  { timeoutMs: 120_000 },
+);

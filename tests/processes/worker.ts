@@ -1,0 +1,54 @@
+/**
+ * One process of many that share a session; `workers.ts` starts it and talks to it by lines.
+ *
+ * Prints `ready` when it is loaded. Then, for each line that it reads: `token` asks for the
+ * access token, `refresh` for another one; it answers with one line of JSON that holds the
+ * outcome and a fingerprint of the token. The end of the input ends it.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { Auth, AuthError, FileStorage, type ObjectStorageProvider } from "../../mod.ts";
+import type { WorkerSetup } from "./workers.ts";
+
+const setup: WorkerSetup = JSON.parse(process.env.WORKER_SETUP ?? "{}");
+
+async function openStorage(): Promise<ObjectStorageProvider> {
+  if (setup.kv === undefined) return new FileStorage({ root: setup.root! });
+  const { KvStorage } = await import("../../mod.ts");
+  const { openKv } = globalThis.Deno as unknown as {
+    openKv(path: string): Promise<ConstructorParameters<typeof KvStorage>[0]>;
+  };
+  return new KvStorage(await openKv(setup.kv));
+}
+
+const common = {
+  profileName: setup.profileName,
+  environment: setup.environment,
+  storageProvider: await openStorage(),
+};
+const auth = setup.clientSecret === undefined
+  ? Auth.fromOAuthUserDeviceCode({ clientId: setup.clientId, ...common })
+  : Auth.fromOAuthM2M({ clientId: setup.clientId, clientSecret: setup.clientSecret, ...common });
+
+async function fingerprint(token: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+  return Array.from(new Uint8Array(digest, 0, 8), (byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
+}
+
+console.log("ready");
+for await (const line of createInterface({ input: process.stdin })) {
+  try {
+    const token = await auth.accessToken({ forceRefresh: line === "refresh" });
+    console.log(JSON.stringify({ token: await fingerprint(token) }));
+  } catch (error) {
+    const { code, message } = error instanceof AuthError
+      ? error
+      : { code: "unexpected", message: String(error) };
+    console.log(JSON.stringify({ code, message }));
+  }
+}
+process.exit(0);

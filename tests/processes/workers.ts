@@ -1,0 +1,124 @@
+/**
+ * Many processes of several runtimes that share one session.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface, type Interface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { PlanetEnvironment } from "../../mod.ts";
+import { type ExampleRuntime, findRuntime } from "../sandbox/run_example.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** What a worker needs to know. */
+export interface WorkerSetup {
+  /** The servers. */
+  readonly environment: PlanetEnvironment;
+  /** The client. */
+  readonly clientId: string;
+  /** Secret of a service account. */
+  readonly clientSecret?: string;
+  /** The profile. */
+  readonly profileName: string;
+  /** Folder of the files. */
+  readonly root?: string;
+  /** Path or URL of a Deno KV database in place of the files. */
+  readonly kv?: string;
+}
+
+/** How a request to a worker ended. */
+export interface Outcome {
+  /** Fingerprint of the token. */
+  readonly token?: string;
+  /** Code of the error. */
+  readonly code?: string;
+  /** Text of the error. */
+  readonly message?: string;
+}
+
+/** A process that shares the session. */
+export class Worker {
+  readonly runtime: ExampleRuntime;
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+  readonly #exit: Promise<void>;
+  #errors = "";
+
+  constructor(runtime: ExampleRuntime, setup: WorkerSetup) {
+    this.runtime = runtime;
+    const found = findRuntime(runtime);
+    if ("missing" in found) throw new Error(found.missing);
+    const links = join(ROOT, ".deno.links.json");
+    const flags = runtime === "deno"
+      ? ["run", "--quiet", "--no-prompt", "--no-check", "--unstable-kv", "-A", "--config"].concat(
+        existsSync(links) ? links : join(ROOT, "deno.json"),
+      )
+      : [];
+    this.child = spawn(found.path, [...flags, join(ROOT, "tests/processes/worker.ts")], {
+      env: { ...process.env, NO_COLOR: "1", WORKER_SETUP: JSON.stringify(setup) },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    this.child.stdin!.on("error", () => {}); // It may be killed at any time.
+    this.child.stderr!.setEncoding("utf8").on("data", (text: string) => this.#errors += text);
+    this.#reader = createInterface({ input: this.child.stdout! });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+    this.#exit = new Promise((resolve) => this.child.once("close", () => resolve()));
+  }
+
+  /** Waits until it is loaded. */
+  async ready(): Promise<void> {
+    const { value } = await this.#lines.next();
+    if (value !== "ready") throw new Error(`${this.runtime} did not start: ${this.#errors}`);
+  }
+
+  /** Asks for a token. */
+  async ask(what: "token" | "refresh" = "token"): Promise<Outcome> {
+    this.child.stdin!.write(`${what}\n`);
+    const { value, done } = await this.#lines.next();
+    return done ? { code: "gone", message: this.#errors } : JSON.parse(value);
+  }
+
+  /** Ends it, at once and at any line. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    this.child.kill(signal);
+    await this.#exit;
+    this.#reader.close();
+  }
+}
+
+/** Runtimes that can be had here, and why the others cannot. */
+export function availableRuntimes(): { runtimes: ExampleRuntime[]; missing: string[] } {
+  const runtimes: ExampleRuntime[] = [];
+  const missing: string[] = [];
+  for (const runtime of ["deno", "bun", "node"] as const) {
+    const found = findRuntime(runtime);
+    if ("missing" in found) missing.push(found.missing);
+    else runtimes.push(runtime);
+  }
+  return { runtimes, missing };
+}
+
+/** Starts `count` processes, the runtimes in turn, and waits until all are loaded. */
+export async function startWorkers(
+  count: number,
+  setup: WorkerSetup,
+  runtimes: readonly ExampleRuntime[] = availableRuntimes().runtimes,
+): Promise<Worker[]> {
+  const workers: Worker[] = [];
+  // A few at a time: loading is what costs, and only what comes after it is tested.
+  for (let index = 0; index < count; index += 4) {
+    const some = Array.from(
+      { length: Math.min(4, count - index) },
+      (_, number) => new Worker(runtimes[(index + number) % runtimes.length]!, setup),
+    );
+    workers.push(...some);
+    await Promise.all(some.map((worker) => worker.ready()));
+  }
+  return workers;
+}
