@@ -1,0 +1,372 @@
+/**
+ * Keeps JSON objects in files, shared with the command line of the Python SDK.
+ *
+ * Files have mode 0600 from their first byte, folders that are made 0700. A
+ * write goes to a neighbour that the disk has whole before it takes the file's
+ * name. Symbolic links are followed: the file that a link leads to is read and
+ * replaced, and the lock lies beside it. A file keeps its owner; where the
+ * system does not let this program give it back, nothing is written.
+ *
+ * Meant for local disks; a network file system may keep neither the order nor
+ * the exclusiveness that this relies on.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+import { homeVariable, requireEnvAccess } from "../runtime.ts";
+import { fileErrorCode, type FileInfo, type Files } from "./files.ts";
+import type { HeldFileLock } from "./file_lock.ts";
+import { checkKey, checkObject, checkPrefix, corrupt, notFound, parseObject } from "./keys.ts";
+import { openFiles } from "./select.ts";
+import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+
+/** Where a {@linkcode FileStorage} keeps its files. */
+export interface FileStorageOptions {
+  /** Absolute path of the folder that keys start from; default: the home directory. */
+  root?: string;
+}
+
+/** Leftovers of dead writers may be removed after this many milliseconds. */
+const LEFTOVER_MS = 60_000;
+
+/** Python writes in place: a reader beside it looks again before it calls a file corrupt. */
+const REREADS = 5;
+const REREAD_MS = 20;
+
+/** Locks that this process holds, by the file they belong to. */
+const held = new Map<string, HeldFileLock>();
+
+/** Splits a path into folder and name. */
+function split(path: string): [folder: string, name: string] {
+  const at = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
+  return [path.slice(0, at) || "/", path.slice(at + 1)];
+}
+
+function randomName(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
+/** Finds the home directory, or says what is missing. */
+function home(): string {
+  const variable = homeVariable();
+  let path: string | undefined;
+  try {
+    path = requireEnvAccess(variable);
+  } catch (cause) {
+    throw new AuthError(
+      "storage_denied",
+      `Run with --allow-env=${variable}, or pass a root to FileStorage: ` +
+        `this program may not look up the home directory.`,
+      { cause },
+    );
+  }
+  if (path) return path;
+  throw new AuthError(
+    "storage_failed",
+    `Set the variable ${variable}, or pass a root to FileStorage: there is no home directory.`,
+  );
+}
+
+/** Keeps each JSON object in a file of its own under one folder. */
+export class FileStorage implements ObjectStorageProvider {
+  readonly #given: string | undefined;
+  #found: string | undefined;
+
+  /** Uses the folder `root`; nothing is read or written yet. */
+  constructor(options: FileStorageOptions = {}) {
+    const { root } = options;
+    if (root !== undefined) {
+      if (typeof root !== "string") throw new TypeError("root must be a string.");
+      if (!/^([/\\]|[A-Za-z]:[/\\])/.test(root) || root.includes("\0")) {
+        throw new AuthError("invalid_argument", "Pass the root of FileStorage as absolute path.");
+      }
+    }
+    this.#given = root;
+  }
+
+  /**
+   * The folder that keys start from.
+   *
+   * @throws {AuthError} `storage_denied`, `storage_failed` where the home directory is unknown.
+   */
+  get root(): string {
+    return this.#found ??= (this.#given ?? home()).replace(/(?<=.)[/\\]+$/, "");
+  }
+
+  /** Reads an object; `undefined` where there is none. */
+  async load(key: string): Promise<JsonObject | undefined> {
+    const path = this.#path(key);
+    return await this.#guard("read", path, async (files) => {
+      for (let attempt = 0;; attempt++) {
+        const bytes = await present(files.read(path));
+        if (bytes === undefined) return undefined;
+        try {
+          return parseObject(path, bytes);
+        } catch (error) {
+          if (attempt === REREADS) throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, REREAD_MS));
+      }
+    });
+  }
+
+  /**
+   * Writes an object whole, or not at all.
+   *
+   * While `withLock()` runs for the key in this process, the write is part of
+   * that lock: if the lock is lost, nothing is written.
+   */
+  async save(key: string, value: JsonObject): Promise<void> {
+    const path = this.#path(key);
+    checkObject(key, value);
+    const { toPythonJson } = await import("./json.ts");
+    const bytes = new TextEncoder().encode(toPythonJson(value));
+    await this.#guard("write", path, async (files) => {
+      const [folder] = split(path);
+      await files.makeFolder(folder);
+      await this.#replace(files, await resolveLinks(files, path), bytes);
+    });
+  }
+
+  /** Tells whether there is an object. */
+  async exists(key: string): Promise<boolean> {
+    return (await this.#info(key))?.isFile === true;
+  }
+
+  /** Time of the last write, in epoch milliseconds. */
+  async mtime(key: string): Promise<number> {
+    const info = await this.#info(key);
+    if (info?.isFile !== true) throw notFound(key);
+    return info.mtimeMs;
+  }
+
+  /** Gives an object another key, replacing what was there. */
+  async rename(from: string, to: string): Promise<void> {
+    const [source, target] = [this.#path(from), this.#path(to)];
+    await this.#guard("rename", source, async (files) => {
+      if ((await present(files.info(source)))?.isFile !== true) throw notFound(from);
+      const [oldFolder] = split(source);
+      const [newFolder] = split(target);
+      await files.makeFolder(newFolder);
+      await held.get(await resolveLinks(files, source))?.confirm();
+      try {
+        await files.rename(source, target);
+      } catch (error) {
+        throw fileErrorCode(error) === "ENOENT" ? notFound(from) : error;
+      }
+      await files.syncFolder(newFolder);
+      if (oldFolder !== newFolder) await files.syncFolder(oldFolder);
+    });
+  }
+
+  /** Removes an object, if there is one. */
+  async delete(key: string): Promise<void> {
+    const path = this.#path(key);
+    await this.#guard("delete", path, async (files) => {
+      await held.get(await resolveLinks(files, path))?.confirm();
+      if (await present(files.remove(path, "file").then(() => true)) === undefined) return;
+      await files.syncFolder(split(path)[0]);
+    });
+  }
+
+  /**
+   * Lists the keys that begin with `prefix`, links to folders left out. Only
+   * the folder that `prefix` names is searched, so name one where the root is
+   * the home directory.
+   */
+  async *list(prefix: string): AsyncIterable<string> {
+    checkPrefix(prefix);
+    const files = await openFiles();
+    const pending = [prefix.slice(0, prefix.lastIndexOf("/") + 1)];
+    for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+      const path = `${this.root}/${folder}`;
+      const entries = await this.#guard("list", path, () => present(files.entries(path)));
+      for (const { name, isFile, isFolder } of entries ?? []) {
+        const key = folder + name;
+        if (!isKey(key)) continue;
+        if (isFolder && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) {
+          pending.push(`${key}/`);
+        } else if (isFile && key.startsWith(prefix)) yield key;
+      }
+    }
+  }
+
+  /**
+   * Runs `body` while no other process of this machine, on Deno, Bun or Node,
+   * runs one for `key`.
+   *
+   * Waits 30 seconds unless `timeoutMs` says otherwise. The lock of a process
+   * that died is taken within a second where the system shows its death, and
+   * else after 10 seconds, as is that of a process that stands still that
+   * long. Its `lease.signal` aborts within a second of going on, and what it
+   * saves then is refused.
+   *
+   * @throws {AuthError} `lock_timeout` naming the lock; `storage_denied` where none can be made.
+   */
+  async withLock<T>(
+    key: string,
+    body: (lease: Lease) => Promise<T>,
+    options: LockOptions = {},
+  ): Promise<T> {
+    const path = this.#path(key);
+    const { processTurns, DEFAULT_LOCK_TIMEOUT_MS } = await import("./turns.ts");
+    const { signal, timeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = options;
+    const target = await this.#guard("lock", path, async (files) => {
+      await files.makeFolder(split(path)[0]);
+      return await resolveLinks(files, path);
+    });
+    const since = performance.now();
+    const next = await processTurns.take(target, { signal, timeoutMs }, `${target}.lock`);
+    try {
+      const lock = await this.#guard("lock", `${target}.lock`, async (files) => {
+        const { takeFileLock } = await import("./file_lock.ts");
+        const left = Math.max(timeoutMs - (performance.now() - since), 0);
+        return await takeFileLock(files, target, { signal, timeoutMs: left });
+      }, signal);
+      held.set(target, lock);
+      try {
+        return await body({ signal: lock.signal });
+      } finally {
+        held.delete(target);
+        await lock.release();
+      }
+    } finally {
+      next();
+    }
+  }
+
+  /** What `JSON.stringify()` shows: where the files are. */
+  toJSON(): JsonObject {
+    return { storage: "file", root: this.#given ?? "home directory" };
+  }
+
+  #path(key: string): string {
+    checkKey(key);
+    return `${this.root === "/" ? "" : this.root}/${key}`;
+  }
+
+  async #info(key: string): Promise<FileInfo | undefined> {
+    const path = this.#path(key);
+    return await this.#guard("look at", path, (files) => present(files.info(path)));
+  }
+
+  async #replace(files: Files, target: string, bytes: Uint8Array): Promise<void> {
+    const [folder, name] = split(target);
+    const lock = held.get(target);
+    for (let attempt = 0;; attempt++) {
+      const neighbour = lock?.scratch() ?? `${target}.${randomName()}.tmp`;
+      try {
+        await files.create(neighbour, bytes, { sync: true });
+        await keepOwner(files, neighbour, target);
+        await lock?.confirm();
+        await files.rename(neighbour, target);
+        break;
+      } catch (error) {
+        await files.remove(neighbour, "file").catch(() => {});
+        if (fileErrorCode(error) !== "ENOENT") throw error;
+        if (lock !== undefined) throw lock.lose(error);
+        // Somebody took the neighbour for a leftover, after a step of the clock or a long pause.
+        if (attempt === 2) throw error;
+      }
+    }
+    await files.syncFolder(folder);
+    await removeLeftovers(files, folder, name).catch(() => {});
+  }
+
+  /** Does `work` on the files; turns the system's errors into typed ones. */
+  async #guard<T>(
+    verb: string,
+    path: string,
+    work: (files: Files) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    try {
+      return await work(await openFiles());
+    } catch (cause) {
+      if (cause instanceof AuthError || (signal?.aborted && cause === signal.reason)) throw cause;
+      const code = fileErrorCode(cause);
+      if (code === "NotCapable") {
+        const flags = ["read", "look at", "list"].includes(verb)
+          ? `--allow-read=${this.root}/.planet`
+          : `--allow-read=${this.root}/.planet --allow-write=${this.root}/.planet`;
+        throw new AuthError("storage_denied", `Run with ${flags}: may not ${verb} ${path}.`, {
+          cause,
+        });
+      }
+      if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+        throw new AuthError(
+          "storage_denied",
+          `Let this user ${verb} ${path}, or use another storage: the system refused (${code}).`,
+          { cause },
+        );
+      }
+      if (code === "EISDIR") throw corrupt(path, "a folder");
+      throw new AuthError(
+        "storage_failed",
+        `Check the disk and the folder of ${path}: cannot ${verb} it (${code}).`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** The answer, or `undefined` where there is no such file. */
+async function present<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(fileErrorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+function isKey(key: string): boolean {
+  try {
+    checkKey(key);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The file that `path` leads to; all names of one file share one lock. */
+async function resolveLinks(files: Files, path: string): Promise<string> {
+  const real = await present(files.realPath(path));
+  if (real !== undefined) return real;
+  const [folder, name] = split(path);
+  const realFolder = await present(files.realPath(folder));
+  return `${realFolder ?? folder}/${name}`;
+}
+
+/** Gives `neighbour` to the owner of `target`, so that replacing locks nobody out. */
+async function keepOwner(files: Files, neighbour: string, target: string): Promise<void> {
+  const old = await present(files.info(target));
+  if (old === undefined || old.uid === null || old.gid === null) return;
+  if ((await files.info(neighbour)).uid === old.uid) return;
+  try {
+    await files.giveTo(neighbour, old.uid, old.gid);
+  } catch (cause) {
+    throw new AuthError(
+      "storage_denied",
+      `Run as the owner of ${target}: it belongs to another user.`,
+      { cause },
+    );
+  }
+}
+
+/** Removes what writers and waiters that died left beside a file. */
+async function removeLeftovers(files: Files, folder: string, name: string): Promise<void> {
+  const written = (await files.info(`${folder}/${name}`)).mtimeMs;
+  for (const entry of await files.entries(folder)) {
+    if (!entry.name.startsWith(`${name}.`)) continue;
+    const rest = entry.name.slice(name.length);
+    const path = `${folder}/${entry.name}`;
+    const isFile = entry.isFile && /^\.[0-9a-f]{32}\.tmp$/.test(rest);
+    const isFolder = entry.isFolder && /^\.lock\.[0-9a-f]{32}$/.test(rest);
+    if (!isFile && !isFolder) continue;
+    if (written - (await files.info(path)).mtimeMs < LEFTOVER_MS) continue;
+    if (isFolder) await files.remove(`${path}/${rest.slice(6)}`, "file").catch(() => {});
+    await files.remove(path, isFile ? "file" : "folder").catch(() => {});
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * The lock of the file store: one holder among the processes of one machine.
+ *
+ * The lock of `token.json` is the folder `token.json.lock`; it is held while
+ * it contains a file, whose name is the holder's own random one.
+ *
+ * - Taking: a private folder that already contains the holder's file is
+ *   renamed to the lock's name. The system does that whole or, while the
+ *   folder there is not empty, not at all.
+ * - Letting go, and breaking a dead holder's lock: the file is removed by the
+ *   holder's name, which nobody else ever has. So a late or mistaken removal
+ *   cannot hit a newer holder.
+ * - Writing under the lock: the new content is made inside the lock's folder
+ *   and renamed to the data from there. A lock is only taken over once its
+ *   folder is empty, so what a displaced holder had begun is gone, and its
+ *   rename fails.
+ *
+ * A holder renews the time of its file every second. It counts as dead at once
+ * where the system says so (its process is gone, or its system lock is), else
+ * after the file stood still for ten seconds of the waiter's own, steady
+ * clock. Times are compared for being equal only, so steps of the system's
+ * clock do no harm.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+import { abandonable } from "../abort.ts";
+import { fileErrorCode, type Files } from "./files.ts";
+import { lockTimeout } from "./turns.ts";
+
+/** How long a holder may stand still before others take its lock, in milliseconds. */
+export const LEASE_MS = 10_000;
+
+/** A held lock. */
+export interface HeldFileLock {
+  /** Aborts once the lock is seen to be lost. */
+  readonly signal: AbortSignal;
+  /** A fresh name inside the lock, for content that must not outlive it. */
+  scratch(): string;
+  /** Makes sure that the lock is still held. @throws {AuthError} where it is not. */
+  confirm(): Promise<void>;
+  /** Ends the lock as lost; returns the error that says so. */
+  lose(cause?: unknown): AuthError;
+  /** Lets go; never fails. */
+  release(): Promise<void>;
+}
+
+/** How to take a lock. */
+export interface TakeOptions {
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+  /** Longest wait, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Replaces `LEASE_MS`, in tests. */
+  readonly leaseMs?: number;
+}
+
+/** What a holder writes about itself. */
+interface Owner {
+  pid?: number;
+  space?: string;
+  held?: boolean;
+}
+
+const OWNER = /^[0-9a-f]{32}$/;
+
+/** 128 random bits as 32 hexadecimal digits. */
+export function randomName(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
+/** Does `work`; an error with one of `codes` is no error. */
+export async function tolerate(codes: readonly string[], work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    if (codes.includes(fileErrorCode(error))) return false;
+    throw error;
+  }
+}
+
+/** Watches one holder from outside. */
+class Witness {
+  #id = "";
+  #mark = 0;
+  #stillMs = 0;
+  #seenAt = 0;
+  #askedAt = -Infinity;
+
+  constructor(readonly files: Files, readonly folder: string, readonly leaseMs: number) {}
+
+  /** Tells whether the holder `id` is dead. */
+  async isDead(id: string): Promise<boolean> {
+    const path = `${this.folder}/${id}`;
+    let mark: number;
+    try {
+      mark = (await this.files.info(path)).mtimeMs;
+    } catch (error) {
+      if (fileErrorCode(error) === "ENOENT") return false;
+      throw error;
+    }
+    const now = performance.now();
+    if (id !== this.#id || mark !== this.#mark) {
+      if (id !== this.#id) this.#askedAt = -Infinity;
+      this.#id = id;
+      this.#mark = mark;
+      this.#stillMs = 0;
+    } else {
+      // A pause of this process is no sign of the other's death.
+      this.#stillMs += Math.min(now - this.#seenAt, 500);
+    }
+    this.#seenAt = now;
+    if (this.#stillMs >= this.leaseMs) return true;
+    if (now - this.#askedAt < 300) return false;
+    this.#askedAt = now;
+    return await this.#isSeenDead(path);
+  }
+
+  async #isSeenDead(path: string): Promise<boolean> {
+    let owner: Owner;
+    try {
+      owner = JSON.parse(new TextDecoder().decode(await this.files.read(path)));
+    } catch {
+      return false;
+    }
+    if (owner.held === true && await this.files.isHeld(path) === false) return true;
+    if (typeof owner.pid !== "number" || typeof owner.space !== "string") return false;
+    if (owner.space !== await this.files.processSpace()) return false;
+    return await this.files.isAlive(owner.pid) === false;
+  }
+}
+
+/** Takes the lock of the file `target`. */
+export async function takeFileLock(
+  files: Files,
+  target: string,
+  options: TakeOptions,
+): Promise<HeldFileLock> {
+  const { signal, timeoutMs, leaseMs = LEASE_MS } = options;
+  const folder = `${target}.lock`;
+  const id = randomName();
+  const prepared = `${folder}.${id}`;
+  const witness = new Witness(files, folder, leaseMs);
+  const since = performance.now();
+  let system: { close(): void } | undefined;
+  let ready = false;
+  let taken = false;
+  let wait = 4;
+  try {
+    while (true) {
+      signal?.throwIfAborted();
+      const names = await namesIn(files, folder);
+      const owner = names.find((name) => OWNER.test(name));
+      if (owner === undefined) {
+        // What lies here without its holder was begun by one that is displaced.
+        for (const name of names) await remove(files, `${folder}/${name}`);
+        if (!ready) {
+          system?.close();
+          system = await prepare(files, prepared, id);
+          ready = true;
+        }
+        const outcome = await move(files, prepared, folder);
+        if (outcome === "done") {
+          taken = true;
+          return new Held(files, folder, id, leaseMs, system);
+        }
+        if (outcome === "gone") ready = false;
+      } else if (await witness.isDead(owner)) {
+        await remove(files, `${folder}/${owner}`);
+        continue;
+      }
+      const left = timeoutMs - (performance.now() - since);
+      if (left <= 0) throw lockTimeout(folder, timeoutMs);
+      await pause(Math.min(wait * (0.5 + Math.random()), left), signal);
+      wait = Math.min(wait * 2, 80);
+    }
+  } finally {
+    if (!taken) {
+      system?.close();
+      if (ready) {
+        await remove(files, `${prepared}/${id}`).catch(() => {});
+        await files.remove(prepared, "folder").catch(() => {});
+      }
+    }
+  }
+}
+
+async function namesIn(files: Files, folder: string): Promise<string[]> {
+  try {
+    return (await files.entries(folder)).map(({ name }) => name);
+  } catch (error) {
+    if (fileErrorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function remove(files: Files, path: string): Promise<boolean> {
+  return tolerate(["ENOENT"], files.remove(path, "file"));
+}
+
+async function prepare(
+  files: Files,
+  prepared: string,
+  id: string,
+): Promise<{ close(): void } | undefined> {
+  await files.makeFolder(prepared);
+  const path = `${prepared}/${id}`;
+  try {
+    await remove(files, path);
+    const space = await files.processSpace();
+    await files.create(path, new Uint8Array(), { sync: false });
+    const system = await files.hold(path);
+    const owner: Owner = { pid: files.pid };
+    if (space !== undefined) owner.space = space;
+    if (system !== undefined) owner.held = true;
+    await files.overwrite(path, new TextEncoder().encode(JSON.stringify(owner)));
+    return system;
+  } catch (error) {
+    await files.remove(path, "file").catch(() => {});
+    await files.remove(prepared, "folder").catch(() => {});
+    throw error;
+  }
+}
+
+/** Renames the prepared folder to the lock's name, where that is free. */
+async function move(
+  files: Files,
+  prepared: string,
+  folder: string,
+): Promise<"done" | "taken" | "gone"> {
+  for (let attempt = 0;; attempt++) {
+    try {
+      await files.rename(prepared, folder);
+      return "done";
+    } catch (error) {
+      const code = fileErrorCode(error);
+      if (code === "ENOENT") return "gone";
+      if (!["ENOTEMPTY", "EEXIST", "EPERM", "EACCES", "EBUSY"].includes(code)) throw error;
+      // Windows replaces no folder, even an empty one; one that is not empty stays.
+      const removed = await tolerate(
+        ["ENOENT", "ENOTEMPTY", "EEXIST", "EPERM", "EACCES", "EBUSY"],
+        files.remove(folder, "folder"),
+      );
+      if (removed && attempt < 3) continue;
+      if (code === "EPERM" || code === "EACCES") {
+        if ((await namesIn(files, folder)).length === 0) throw error;
+      }
+      return "taken";
+    }
+  }
+}
+
+async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  try {
+    await abandonable(promise, signal);
+  } finally {
+    clearTimeout(timer);
+    resolve();
+  }
+}
+
+class Held implements HeldFileLock {
+  readonly #controller = new AbortController();
+  readonly #path: string;
+  #timer: unknown;
+  #beating: Promise<void> | undefined;
+  #scratches = 0;
+  #released = false;
+
+  constructor(
+    readonly files: Files,
+    readonly folder: string,
+    readonly id: string,
+    readonly leaseMs: number,
+    readonly system: { close(): void } | undefined,
+  ) {
+    this.#path = `${folder}/${id}`;
+    this.#schedule();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  scratch(): string {
+    return `${this.#path}.${++this.#scratches}.new`;
+  }
+
+  async confirm(): Promise<void> {
+    if (this.signal.aborted) throw this.lose();
+    try {
+      await this.files.touch(this.#path);
+    } catch (error) {
+      if (fileErrorCode(error) === "ENOENT") throw this.lose();
+      throw error;
+    }
+  }
+
+  lose(cause?: unknown): AuthError {
+    const error = new AuthError(
+      "storage_failed",
+      `Read the state again: this program lost the lock ${this.folder}, because it stood still ` +
+        `for more than ${this.leaseMs / 1000} s or the lock was removed. Nothing was written.`,
+      { cause },
+    );
+    this.#controller.abort(error);
+    return error;
+  }
+
+  async release(): Promise<void> {
+    this.#released = true;
+    clearTimeout(this.#timer as number);
+    await this.#beating;
+    this.system?.close();
+    // A scratch file is left only by a save that nobody waited for.
+    for (let n = 1; n <= this.#scratches; n++) {
+      await this.files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
+    }
+    await this.files.remove(this.#path, "file").catch(() => {});
+    await this.files.remove(this.folder, "folder").catch(() => {});
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      this.#beating = this.#beat();
+    }, this.leaseMs / 10);
+    this.files.unref(this.#timer);
+  }
+
+  async #beat(): Promise<void> {
+    // A failure other than a lost lock may pass; `confirm()` decides before a write.
+    await this.confirm().catch(() => {});
+    if (!this.#released && !this.signal.aborted) this.#schedule();
+  }
+}

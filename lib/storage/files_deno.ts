@@ -1,0 +1,88 @@
+/**
+ * File operations by Deno's own calls; loads no `node:` module.
+ *
+ * @module
+ */
+
+import { isGranted } from "../runtime.ts";
+import type { FileInfo, Files, FolderEntry } from "./files.ts";
+
+/** Deno opens `/proc` only to programs that may do everything. */
+function mayDoAll(): boolean {
+  const names = ["read", "write", "net", "env", "run", "sys", "ffi"] as const;
+  return names.every((name) => isGranted({ name }));
+}
+
+/** File operations of Deno. */
+export const files: Files = {
+  read: (path: string): Promise<Uint8Array> => Deno.readFile(path),
+  async create(path: string, bytes: Uint8Array, options = { sync: true }): Promise<void> {
+    using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+    if (options.sync) await file.sync();
+  },
+  overwrite: (path: string, bytes: Uint8Array): Promise<void> =>
+    Deno.writeFile(path, bytes, { create: false }),
+  rename: (from: string, to: string): Promise<void> => Deno.rename(from, to),
+  remove: (path: string): Promise<void> => Deno.remove(path),
+  makeFolder: (path: string): Promise<void> => Deno.mkdir(path, { recursive: true, mode: 0o700 }),
+  async syncFolder(path: string): Promise<void> {
+    // Windows opens no folders and needs no such call.
+    if (Deno.build.os === "windows") return;
+    using folder = await Deno.open(path);
+    await folder.sync();
+  },
+  async info(path: string): Promise<FileInfo> {
+    const { isFile, mtime, uid, gid } = await Deno.stat(path);
+    return { isFile, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
+  },
+  realPath: (path: string): Promise<string> => Deno.realPath(path),
+  async entries(path: string): Promise<FolderEntry[]> {
+    const found: FolderEntry[] = [];
+    for await (const { name, isFile, isDirectory } of Deno.readDir(path)) {
+      found.push({ name, isFile, isFolder: isDirectory });
+    }
+    return found;
+  },
+  async touch(path: string): Promise<void> {
+    const now = new Date();
+    await Deno.utime(path, now, now);
+  },
+  giveTo: (path: string, uid: number, gid: number): Promise<void> => Deno.chown(path, uid, gid),
+  unref(timer: unknown): void {
+    Deno.unrefTimer(timer as number);
+  },
+  pid: Deno.pid,
+  async processSpace(): Promise<string | undefined> {
+    if (Deno.build.os !== "linux" || !mayDoAll()) return undefined;
+    try {
+      const boot = await Deno.readTextFile("/proc/sys/kernel/random/boot_id");
+      return `${boot.trim()} ${await Deno.readLink("/proc/self/ns/pid")}`;
+    } catch {
+      return undefined;
+    }
+  },
+  async isAlive(pid: number): Promise<boolean | undefined> {
+    try {
+      await Deno.stat(`/proc/${pid}`);
+      return true;
+    } catch (error) {
+      return error instanceof Deno.errors.NotFound ? false : undefined;
+    }
+  },
+  async hold(path: string): Promise<{ close(): void } | undefined> {
+    const file = await Deno.open(path, { read: true, write: true });
+    try {
+      if (await file.tryLock(true)) return file;
+    } catch { /* This file system has no such locks. */ }
+    file.close();
+  },
+  async isHeld(path: string): Promise<boolean | undefined> {
+    try {
+      using file = await Deno.open(path, { read: true, write: true });
+      return !(await file.tryLock(true));
+    } catch {
+      return undefined;
+    }
+  },
+};

@@ -1,0 +1,95 @@
+/**
+ * File operations by `node:fs/promises`, for Bun and Node.
+ *
+ * @module
+ */
+
+import {
+  chown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import process from "node:process";
+import type { FileInfo, Files, FolderEntry } from "./files.ts";
+
+/** File operations of Bun and Node. */
+export const files: Files = {
+  read: async (path: string): Promise<Uint8Array> => await readFile(path),
+  async create(path: string, bytes: Uint8Array, options = { sync: true }): Promise<void> {
+    const file = await open(path, "wx", 0o600);
+    try {
+      await file.writeFile(bytes);
+      if (options.sync) await file.sync();
+    } finally {
+      await file.close();
+    }
+  },
+  overwrite: (path: string, bytes: Uint8Array): Promise<void> =>
+    writeFile(path, bytes, { flag: "r+" }),
+  rename: (from: string, to: string): Promise<void> => rename(from, to),
+  remove: (path: string, kind: "file" | "folder"): Promise<void> =>
+    kind === "file" ? unlink(path) : rmdir(path),
+  async makeFolder(path: string): Promise<void> {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  },
+  async syncFolder(path: string): Promise<void> {
+    // Windows opens no folders and needs no such call.
+    if (process.platform === "win32") return;
+    const folder = await open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  },
+  async info(path: string): Promise<FileInfo> {
+    const found = await stat(path);
+    const { mtimeMs, uid, gid } = found;
+    return process.platform === "win32"
+      ? { isFile: found.isFile(), mtimeMs, uid: null, gid: null }
+      : { isFile: found.isFile(), mtimeMs, uid, gid };
+  },
+  realPath: (path: string): Promise<string> => realpath(path),
+  async entries(path: string): Promise<FolderEntry[]> {
+    const found = await readdir(path, { withFileTypes: true });
+    return found.map((e) => ({ name: e.name, isFile: e.isFile(), isFolder: e.isDirectory() }));
+  },
+  async touch(path: string): Promise<void> {
+    const now = new Date();
+    await utimes(path, now, now);
+  },
+  giveTo: (path: string, uid: number, gid: number): Promise<void> => chown(path, uid, gid),
+  unref(timer: unknown): void {
+    (timer as { unref(): void }).unref();
+  },
+  pid: process.pid,
+  async processSpace(): Promise<string | undefined> {
+    if (process.platform !== "linux") return undefined;
+    try {
+      const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+      return `${boot.trim()} ${await readlink("/proc/self/ns/pid")}`;
+    } catch {
+      return undefined;
+    }
+  },
+  isAlive(pid: number): Promise<boolean | undefined> {
+    return lstat(`/proc/${pid}`).then(
+      () => true,
+      (error) => (error as { code?: string }).code === "ENOENT" ? false : undefined,
+    );
+  },
+  // Neither Bun nor Node has file locks of the system.
+  hold: (): Promise<undefined> => Promise.resolve(undefined),
+  isHeld: (): Promise<undefined> => Promise.resolve(undefined),
+};

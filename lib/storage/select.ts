@@ -1,0 +1,100 @@
+/**
+ * Picks the store, and the file operations, that fit this runtime.
+ *
+ * Never causes a permission prompt.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+import { homeVariable, isGranted, readEnv, runtime } from "../runtime.ts";
+import type { Files } from "./files.ts";
+import type { ObjectStorageProvider } from "./types.ts";
+
+/** A store, and why it is this one. */
+export interface ChosenStorage {
+  /** The store. */
+  readonly storage: ObjectStorageProvider;
+  /** Its kind; `custom` where the application brought its own. */
+  readonly kind: "file" | "kv" | "memory" | "custom";
+  /** Where it keeps things, as far as there is a place. */
+  readonly location?: string;
+  /** Why it was chosen. */
+  readonly reason: string;
+}
+
+/**
+ * Loads the file operations of this runtime.
+ *
+ * @throws {AuthError} `unsupported_runtime` where there are no files.
+ */
+export async function openFiles(): Promise<Files> {
+  if (runtime === "deno") return (await import("./files_deno.ts")).files;
+  if (runtime !== "other") return (await import("./files_node.ts")).files;
+  throw new AuthError(
+    "unsupported_runtime",
+    "Pass a storageProvider: this runtime has no files.",
+  );
+}
+
+/** Why files cannot be used without asking somebody; `undefined`: they can. */
+function whyNoFiles(): string | undefined {
+  if (runtime === "other") return "this runtime has no files";
+  const variable = homeVariable();
+  if (!isGranted({ name: "env", variable })) return `--allow-env=${variable} is not granted`;
+  const home = readEnv(variable);
+  if (!home) return `the variable ${variable} is not set`;
+  for (const name of ["read", "write"] as const) {
+    const path = `${home}/.planet`;
+    if (!isGranted({ name, path })) return `--allow-${name}=${path} is not granted`;
+  }
+}
+
+async function openKv(reason: string): Promise<ChosenStorage | string> {
+  const open = runtime === "deno"
+    ? (Deno as { openKv?: () => Promise<unknown> }).openKv
+    : undefined;
+  if (open === undefined) return "there is no Deno KV (Deno needs --unstable-kv)";
+  try {
+    const { KvStorage } = await import("./kv.ts");
+    const kv = await open() as ConstructorParameters<typeof KvStorage>[0];
+    return { storage: new KvStorage(kv), kind: "kv", location: "Deno KV", reason };
+  } catch (error) {
+    return `Deno KV did not open (${error instanceof Error ? error.name : "unknown"})`;
+  }
+}
+
+/**
+ * Chooses a store by what is allowed here already: files that last, then Deno
+ * KV, then memory. Deno KV comes first on Deno Deploy, where the disk does not last.
+ */
+export async function chooseStorage(): Promise<ChosenStorage> {
+  const notes: string[] = [];
+  const isDeploy = readEnv("DENO_DEPLOYMENT_ID") !== undefined;
+  const noFiles = isDeploy ? "the disk of Deno Deploy does not last" : whyNoFiles();
+  if (noFiles === undefined) {
+    const { FileStorage } = await import("./file.ts");
+    const storage = new FileStorage();
+    return {
+      storage,
+      kind: "file",
+      location: storage.root,
+      reason: "files in the home directory may be read and written",
+    };
+  }
+  notes.push(noFiles);
+  const kv = await openKv(`Deno KV is there, and ${noFiles}`);
+  if (typeof kv !== "string") return kv;
+  notes.push(kv);
+  const { MemoryStorage } = await import("./memory.ts");
+  return {
+    storage: new MemoryStorage(),
+    kind: "memory",
+    reason: `${notes.join("; ")}: state ends with the program`,
+  };
+}
+
+/** The store of {@linkcode chooseStorage}, without its reason. */
+export async function defaultStorage(): Promise<ObjectStorageProvider> {
+  return (await chooseStorage()).storage;
+}

@@ -1,0 +1,4 @@
+import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { storeContract } from "../_support/store_contract.ts";
+
+storeContract("MemoryStorage", () => ({ storage: new MemoryStorage(), close: () => {} }));
