@@ -111,11 +111,10 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
     "login.planet.com": new URL(environment.userAuthServer).host,
     "services.sentinel-hub.com": new URL(environment.m2mAuthServer).host,
     "api.planet.com": new URL(url).host,
-    "localhost:8080": new URL(world.callbackUrl).host,
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
   };
-  return line.split(" ").map((flag) => {
+  return line.replaceAll('"', "").split(" ").map((flag) => {
     const [option, values] = flag.split("=");
     if (values === undefined) return flag;
     if (option === "--allow-run") return `${option}=${world.browser}`;
