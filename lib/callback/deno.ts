@@ -1,0 +1,48 @@
+/**
+ * The callback listener on `Deno.serve`.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+import { isGranted, isPermissionError } from "../runtime.ts";
+import { type Bind, openListener, readRequest } from "./listener.ts";
+import type { Listen } from "./types.ts";
+
+const bind: Bind = (hostname, port, handle) => {
+  const address = `${hostname === "::1" ? "[::1]" : hostname}:${port}`;
+  // The second family is a choice of ours, which never prompts.
+  const asked = hostname === "127.0.0.1" || port === 0;
+  if (!asked && !isGranted({ name: "net", host: address })) return Promise.resolve("unavailable");
+  const controller = new AbortController();
+  try {
+    const server = Deno.serve({
+      hostname,
+      port,
+      signal: controller.signal,
+      onListen: () => {},
+      onError: () => new Response(null, { status: 400 }),
+    }, async (request) => {
+      const { body, headers, status } = handle(await readRequest(request));
+      return new Response(body, { headers, status });
+    });
+    const stop = async () => {
+      controller.abort();
+      await server.finished;
+    };
+    return Promise.resolve({ port: server.addr.port, stop });
+  } catch (cause) {
+    if (isPermissionError(cause)) {
+      throw new AuthError(
+        "unsupported_runtime",
+        `Run with --allow-net=${address}: this program may not listen for the browser's answer.`,
+        { cause },
+      );
+    }
+    if (cause instanceof Deno.errors.AddrInUse) return Promise.resolve("taken");
+    return Promise.resolve("unavailable");
+  }
+};
+
+/** Listens with `Deno.serve`. */
+export const listen: Listen = (expectation) => openListener(expectation, bind);
