@@ -9,11 +9,10 @@ import { isGranted, isPermissionError } from "../runtime.ts";
 import { type Bind, openListener, readRequest } from "./listener.ts";
 import type { Listen } from "./types.ts";
 
-const bind: Bind = (hostname, port, handle) => {
+const bind: Bind = (hostname, port, handle, optional = false) => {
   const address = `${hostname === "::1" ? "[::1]" : hostname}:${port}`;
   // The second family is a choice of ours, which never prompts.
-  const asked = hostname === "127.0.0.1" || port === 0;
-  if (!asked && !isGranted({ name: "net", host: address })) return Promise.resolve("unavailable");
+  if (optional && !isGranted({ name: "net", host: address })) return Promise.resolve("unavailable");
   const controller = new AbortController();
   try {
     const server = Deno.serve({

@@ -25,6 +25,7 @@ export type Bind = (
   hostname: "127.0.0.1" | "::1",
   port: number,
   handle: Handle,
+  optional?: boolean,
 ) => Promise<BoundServer | "taken" | "unavailable">;
 
 const PAGE_GRACE_MS = 1_000;
@@ -100,7 +101,7 @@ async function bindAll(host: string, port: number, bind: Bind, handle: Handle) {
     }
     if (server !== "taken") {
       if (host !== "localhost") return [server];
-      const second = await bind("::1", server.port, handle);
+      const second = await bind("::1", server.port, handle, true);
       if (second === "unavailable") return [server];
       if (second !== "taken") return [server, second];
       await server.stop();
