@@ -168,6 +168,20 @@ function testCommand(runtime: Runtime, start: string[], files: string[]): string
   }
 }
 
+/**
+ * The program behind `start`, and an environment in which the programs that tests start find it
+ * too. Published code is transpiled; here Node does it, parameter properties included.
+ */
+async function nodeWorld(start: string[]): Promise<{ node: string; env: Record<string, string> }> {
+  const asked = await run([...start, "-p", '"EXEC:" + process.execPath'], { quiet: true });
+  const node = asked.output.match(/^EXEC:(.+?)\r?$/m)?.[1];
+  if (node === undefined) throw new Error(`Node does not say where it is: ${asked.output}`);
+  const separator = Deno.build.os === "windows" ? ";" : ":";
+  const NODE_OPTIONS = "--experimental-transform-types --disable-warning=ExperimentalWarning";
+  const PATH = `${path.dirname(node)}${separator}${Deno.env.get("PATH") ?? ""}`;
+  return { node, env: { NODE_OPTIONS, PATH } };
+}
+
 /** Runs `files` on one runtime. A suite that ran nothing has failed. */
 export async function runSuite(runtime: Runtime, files: string[]): Promise<SuiteResult> {
   const start = await locate(runtime);
@@ -175,7 +189,11 @@ export async function runSuite(runtime: Runtime, files: string[]): Promise<Suite
     return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
   }
   console.log(`\n=== ${runtime}: ${files.length} files`);
-  const { code, output } = await run(testCommand(runtime, start, files));
+  const env = runtime === "node" ? await nodeWorld(start) : undefined;
+  const { code, output } = await run(
+    testCommand(runtime, env?.node ? [env.node] : start, files),
+    { env: env?.env },
+  );
   const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
   const nothing = counts.passed + counts.failed + counts.skipped === 0;
   if (counts.failed === 0 && (code !== 0 || nothing)) counts.failed = 1;
