@@ -41,9 +41,9 @@ export async function openListener(
   settled.promise.catch(() => {});
   const delivered = Promise.withResolvers<void>();
   let answered = false;
-  let decide: Handle | undefined;
+  const late: { decide?: Handle } = {};
   const handle: Handle = (request) => {
-    const answer = decide!(request);
+    const answer = late.decide!(request);
     if (answer.result !== undefined || answer.failure !== undefined) answered = true;
     if (answer.result !== undefined) settled.resolve(answer.result);
     if (answer.failure !== undefined) settled.reject(answer.failure);
@@ -53,7 +53,7 @@ export async function openListener(
 
   const servers = await bindAll(parsed.host, parsed.port, bind, handle);
   const port = servers[0]!.port;
-  decide = createHandler(expectation, parsed, port);
+  late.decide = createHandler(expectation, parsed, port);
 
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()));
