@@ -448,5 +448,18 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
+/** Runs `body` with a sandbox and closes it; Node 22 cannot read `await using`. */
+export async function withSandbox<T>(
+  body: (sandbox: Sandbox) => Promise<T>,
+  options?: SandboxOptions,
+): Promise<T> {
+  const sandbox = await startSandbox(options);
+  try {
+    return await body(sandbox);
+  } finally {
+    await sandbox.close();
+  }
+}
+
 // Not awaited: the other module waits for this one.
 if (import.meta.main) void import("./serve.ts").then(({ serve }) => serve());
