@@ -1,6 +1,6 @@
 // Signs a person in with the browser of this machine and lists the saved searches.
 // State is in the application's own storage.
-// deno run --allow-net="login.planet.com,api.planet.com,127.0.0.1:8080,[::1]:8080" --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,HOME,BROWSER --allow-read=$HOME/.planet-demo --allow-write=$HOME/.planet-demo --allow-run=xdg-open examples/auth_code_custom_storage.ts
+// deno run --allow-net="login.planet.com,api.planet.com,127.0.0.1:8080,[::1]:8080" --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,HOME,BROWSER,DISPLAY,WAYLAND_DISPLAY --allow-read=$HOME/.planet-demo --allow-write=$HOME/.planet-demo --allow-run=xdg-open examples/auth_code_custom_storage.ts
 import { Auth, Planet, PlanetOAuthScopes, Session } from "../mod.ts";
 import { DemoStorage } from "./_demo_storage.ts";
 import { callbackUrl, clientId, environment } from "./_environment.ts";

@@ -1,6 +1,6 @@
 // Signs a person in with the browser of this machine and lists the saved searches.
 // State is in ~/.planet, as the planet command line has it.
-// deno run --allow-net="login.planet.com,api.planet.com,127.0.0.1:8080,[::1]:8080" --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,HOME,BROWSER --allow-read=$HOME/.planet --allow-write=$HOME/.planet --allow-run=xdg-open examples/auth_code_shared_with_cli.ts
+// deno run --allow-net="login.planet.com,api.planet.com,127.0.0.1:8080,[::1]:8080" --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,HOME,BROWSER,DISPLAY,WAYLAND_DISPLAY --allow-read=$HOME/.planet --allow-write=$HOME/.planet --allow-run=xdg-open examples/auth_code_shared_with_cli.ts
 import { Auth, Planet, PlanetOAuthScopes, Session } from "../mod.ts";
 import { callbackUrl, clientId, environment } from "./_environment.ts";
 
