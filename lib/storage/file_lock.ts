@@ -27,6 +27,7 @@
 import { AuthError } from "../errors.ts";
 import { abandonable } from "../abort.ts";
 import { fileErrorCode, type Files } from "./files.ts";
+import { unrefTimer } from "./select.ts";
 import { lockTimeout } from "./turns.ts";
 
 /** How long a holder may stand still before others take its lock, in milliseconds. */
@@ -328,7 +329,7 @@ class Held implements HeldFileLock {
     this.#timer = setTimeout(() => {
       this.#beating = this.#beat();
     }, this.leaseMs / 10);
-    this.files.unref(this.#timer);
+    unrefTimer(this.#timer);
   }
 
   async #beat(): Promise<void> {

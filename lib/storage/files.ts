@@ -56,8 +56,6 @@ export interface Files {
   touch(path: string): Promise<void>;
   /** Gives a file to another owner. */
   giveTo(path: string, uid: number, gid: number): Promise<void>;
-  /** Lets the program end although `timer` waits. */
-  unref(timer: unknown): void;
   /** Number of this process. */
   readonly pid: number;
   /** Which processes `isAlive()` can speak of; `undefined`: of none. */

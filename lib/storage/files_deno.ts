@@ -49,9 +49,6 @@ export const files: Files = {
     await Deno.utime(path, now, now);
   },
   giveTo: (path: string, uid: number, gid: number): Promise<void> => Deno.chown(path, uid, gid),
-  unref(timer: unknown): void {
-    Deno.unrefTimer(timer as number);
-  },
   pid: Deno.pid,
   async processSpace(): Promise<string | undefined> {
     if (Deno.build.os !== "linux" || !mayDoAll()) return undefined;

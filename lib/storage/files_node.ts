@@ -70,9 +70,6 @@ export const files: Files = {
     await utimes(path, now, now);
   },
   giveTo: (path: string, uid: number, gid: number): Promise<void> => chown(path, uid, gid),
-  unref(timer: unknown): void {
-    (timer as { unref(): void }).unref();
-  },
   pid: process.pid,
   async processSpace(): Promise<string | undefined> {
     if (process.platform !== "linux") return undefined;

@@ -37,6 +37,12 @@ export async function openFiles(): Promise<Files> {
   );
 }
 
+/** Lets the program end although `timer` waits. */
+export function unrefTimer(timer: unknown): void {
+  if (runtime === "deno") Deno.unrefTimer(timer as number);
+  else (timer as { unref?: () => void }).unref?.();
+}
+
 /** Why files cannot be used without asking somebody; `undefined`: they can. */
 function whyNoFiles(): string | undefined {
   if (runtime === "other") return "this runtime has no files";

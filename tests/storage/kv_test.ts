@@ -1,0 +1,135 @@
+import { assert, assertEquals } from "@std/assert";
+import { type KvAtomic, type KvEntry, type KvLike, KvStorage } from "../../lib/storage/kv.ts";
+import { test } from "../_support/harness.ts";
+import { assertAuthError, storeContract } from "../_support/store_contract.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+
+const KEY = ".planet/my-app/token.json";
+
+type Kv = KvLike & { close(): void };
+const openKv = (globalThis as { Deno?: { openKv?: (path: string) => Promise<Kv> } }).Deno?.openKv;
+const skip = openKv === undefined ? "no Deno.openKv here (Deno with --unstable-kv)" : undefined;
+
+storeContract("KvStorage in memory", async () => {
+  const kv = await openKv!(":memory:");
+  return { storage: new KvStorage(kv), sibling: new KvStorage(kv), close: () => kv.close() };
+}, { skip });
+
+storeContract("KvStorage in a file", async () => {
+  const { path, remove } = await tempFolder();
+  const [one, two] = [await openKv!(`${path}/kv.db`), await openKv!(`${path}/kv.db`)];
+  return {
+    storage: new KvStorage(one),
+    sibling: new KvStorage(two),
+    async close() {
+      one.close();
+      two.close();
+      await remove();
+    },
+  };
+}, { skip });
+
+/** A database in a map, with the rules of Deno KV that matter here. */
+class FakeKv implements KvLike {
+  readonly entries = new Map<string, KvEntry & { versionstamp: string }>();
+  /** Errors that the next calls throw. */
+  failures: Error[] = [];
+  #version = 0;
+
+  get(key: KvEntry["key"]): Promise<KvEntry> {
+    const error = this.failures.shift();
+    if (error) return Promise.reject(error);
+    const none = { key, value: null, versionstamp: null };
+    return Promise.resolve(this.entries.get(JSON.stringify(key)) ?? none);
+  }
+
+  async *list({ prefix }: { prefix: KvEntry["key"] }): AsyncIterable<KvEntry> {
+    for (const entry of [...this.entries.values()]) {
+      if (prefix.every((part, i) => part === entry.key[i])) yield await Promise.resolve(entry);
+    }
+  }
+
+  atomic(): KvAtomic {
+    const checks: { key: KvEntry["key"]; versionstamp: string | null }[] = [];
+    const steps: ((versionstamp: string) => void)[] = [];
+    const atomic: KvAtomic = {
+      check: (...more) => {
+        checks.push(...more);
+        return atomic;
+      },
+      set: (key, value) => {
+        steps.push((versionstamp) =>
+          this.entries.set(JSON.stringify(key), { key, value, versionstamp })
+        );
+        return atomic;
+      },
+      delete: (key) => {
+        steps.push(() => this.entries.delete(JSON.stringify(key)));
+        return atomic;
+      },
+      commit: async () => {
+        await Promise.resolve();
+        const error = this.failures.shift();
+        if (error) throw error;
+        const current = (key: KvEntry["key"]) =>
+          this.entries.get(JSON.stringify(key))?.versionstamp ?? null;
+        if (checks.some((c) => current(c.key) !== c.versionstamp)) return { ok: false };
+        const versionstamp = String(++this.#version).padStart(20, "0");
+        for (const step of steps) step(versionstamp);
+        return { ok: true, versionstamp };
+      },
+    };
+    return atomic;
+  }
+}
+
+storeContract("KvStorage over a KvLike", () => {
+  const kv = new FakeKv();
+  return { storage: new KvStorage(kv), sibling: new KvStorage(kv), close: () => {} };
+});
+
+test("KvStorage asks again while the database is locked", async () => {
+  const kv = new FakeKv();
+  const storage = new KvStorage(kv);
+  kv.failures = [new TypeError("database is locked"), new TypeError("database is locked")];
+  await storage.save(KEY, { n: 1 });
+  kv.failures = [new TypeError("database is locked")];
+  assertEquals(await storage.load(KEY), { n: 1 });
+  kv.failures = [new TypeError("other trouble")];
+  await assertAuthError(() => storage.load(KEY), "storage_failed");
+});
+
+test("KvStorage tells the limit of 64 KiB before it writes", async () => {
+  const kv = new FakeKv();
+  const storage = new KvStorage(kv);
+  const error = await assertAuthError(
+    () => storage.save(KEY, { pad: "x".repeat(65_536) }),
+    "storage_failed",
+  );
+  assert(error.message.includes("65536"), error.message);
+  assertEquals(kv.entries.size, 0);
+});
+
+test("KvStorage calls a value of another program corrupt", async () => {
+  const kv = new FakeKv();
+  const storage = new KvStorage(kv);
+  const path = ["planet", "data", KEY];
+  for (const value of ["text", new Uint8Array(3), new TextEncoder().encode("12345678[1]")]) {
+    await kv.atomic().set(path, value).commit();
+    await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+  }
+});
+
+test("KvStorage.save() writes nothing once another took its lock", async () => {
+  const kv = new FakeKv();
+  const storage = new KvStorage(kv);
+  await storage.withLock(KEY, async ({ signal }) => {
+    await kv.atomic().set(["planet", "lock", KEY], new Uint8Array([2])).commit();
+    await new KvStorage(kv).save(KEY, { by: "the newer holder" });
+    await assertAuthError(() => storage.save(KEY, { by: "the late one" }), "storage_failed");
+    assertEquals(signal.aborted, true);
+    await assertAuthError(() => storage.delete(KEY), "storage_failed");
+  });
+  assertEquals(await storage.load(KEY), { by: "the newer holder" });
+  assert(kv.entries.has(JSON.stringify(["planet", "lock", KEY])), "the other's lock is gone");
+});
