@@ -1,5 +1,23 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { spawnSync } from "node:child_process";
+import {
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import process from "node:process";
+import { AuthError } from "../../lib/errors.ts";
+import { takeFileLock } from "../../lib/storage/file_lock.ts";
+import { openFiles } from "../../lib/storage/select.ts";
+import { test } from "../_support/harness.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { storeContract } from "../_support/store_contract.ts";
+import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
 storeContract("FileStorage", async () => {
@@ -7,3 +25,170 @@ storeContract("FileStorage", async () => {
   const storage = new FileStorage({ root: path });
   return { storage, sibling: new FileStorage({ root: path }), close: remove };
 }, { dropsNulls: true });
+
+const KEY = ".planet/my-app/token.json";
+const isWindows = process.platform === "win32";
+
+async function inFolder(body: (root: string, storage: FileStorage) => Promise<void>) {
+  const { path, remove } = await tempFolder();
+  try {
+    await body(path, new FileStorage({ root: path }));
+  } finally {
+    await remove();
+  }
+}
+
+test(
+  "FileStorage makes files of mode 0600 in folders of mode 0700",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save(KEY, { n: 1 });
+      assertEquals((await stat(`${root}/${KEY}`)).mode & 0o777, 0o600);
+      assertEquals((await stat(`${root}/.planet/my-app`)).mode & 0o777, 0o700);
+      assertEquals((await stat(`${root}/.planet`)).mode & 0o777, 0o700);
+    }),
+  { skip: isWindows ? "no modes here" : undefined },
+);
+
+test("FileStorage writes the bytes that Python writes", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, {
+      z: 1,
+      a: { "\u{1f30d}": [], "\uff5e": {}, "é": [1.5, 1e-7, 0.00012, -3] },
+      gone: null,
+      text: 'é\u007f\u2028 "q" \\ /\n\t\b\f\r\u0001',
+    });
+    assertEquals(
+      await readFile(`${root}/${KEY}`, "utf8"),
+      `{
+  "a": {
+    "\\u00e9": [
+      1.5,
+      1e-07,
+      0.00012,
+      -3
+    ],
+    "\\uff5e": {},
+    "\\ud83c\\udf0d": []
+  },
+  "text": "\\u00e9\\u007f\\u2028 \\"q\\" \\\\ /\\n\\t\\b\\f\\r\\u0001",
+  "z": 1
+}`,
+    );
+  }));
+
+test("FileStorage.load() calls what is no JSON object corrupt, without quoting it", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, { n: 1 });
+    for (const text of ["", '{"s3cr3t-value', "[]", "null", "\ufffd\ud800"]) {
+      await writeFile(`${root}/${KEY}`, text);
+      const error = await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+      assert(error.message.includes("token.json"));
+    }
+  }));
+
+test("FileStorage.load() waits for a writer that writes in place, as Python does", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, { n: 1 });
+    await writeFile(`${root}/${KEY}`, '{"n"');
+    const loading = storage.load(KEY);
+    await writeFile(`${root}/${KEY}`, '{"n": 2}');
+    assertEquals(await loading, { n: 2 });
+  }));
+
+test("FileStorage.save() and delete() do nothing once another took their lock", () =>
+  inFolder(async (root, storage) => {
+    const folder = `${root}/.planet/my-app`;
+    await storage.withLock(KEY, async ({ signal }) => {
+      const [owner] = await readdir(`${folder}/token.json.lock`);
+      await rm(`${folder}/token.json.lock/${owner}`);
+      await mkdir(`${folder}/token.json.lock`, { recursive: true });
+      await writeFile(`${folder}/token.json.lock/${"0".repeat(32)}`, "");
+      await writeFile(`${folder}/token.json`, '{"by": "the newer holder"}');
+      await assertAuthError(() => storage.save(KEY, { by: "the late one" }), "storage_failed");
+      assertEquals(signal.aborted, true);
+      await assertAuthError(() => storage.delete(KEY), "storage_failed");
+    });
+    assertEquals(await storage.load(KEY), { by: "the newer holder" });
+    assertEquals(await readdir(`${folder}/token.json.lock`), ["0".repeat(32)]);
+  }));
+
+test("FileStorage takes the lock of a dead holder once it stood still for the lease", () =>
+  inFolder(async (root) => {
+    const files = await openFiles();
+    await mkdir(`${root}/x.lock`);
+    await writeFile(`${root}/x.lock/${"0".repeat(32)}`, "{}");
+    await writeFile(`${root}/x.lock/${"0".repeat(32)}.1.new`, "unfinished");
+    const lock = await takeFileLock(files, `${root}/x`, { timeoutMs: 5_000, leaseMs: 100 });
+    await lock.release();
+    assertEquals(await readdir(root), []);
+  }));
+
+test("FileStorage removes what dead writers left beside a file, and nothing else", () =>
+  inFolder(async (root, storage) => {
+    const folder = `${root}/.planet/my-app`;
+    await mkdir(folder, { recursive: true });
+    const id = "a".repeat(32);
+    const old = new Date(Date.now() - 3_600_000);
+    await mkdir(`${folder}/token.json.lock.${id}`);
+    await writeFile(`${folder}/token.json.lock.${id}/${id}`, "");
+    const names = [`token.json.${id}.tmp`, "token.json.bak", `other.json.${id}.tmp`];
+    for (const name of names) {
+      await writeFile(`${folder}/${name}`, "");
+      await utimes(`${folder}/${name}`, old, old);
+    }
+    await utimes(`${folder}/token.json.lock.${id}`, old, old);
+    await writeFile(`${folder}/token.json.${"b".repeat(32)}.tmp`, "of a live writer");
+    await storage.save(KEY, { n: 1 });
+    assertEquals((await readdir(folder)).sort(), [
+      `other.json.${id}.tmp`,
+      "token.json",
+      "token.json.bak",
+      `token.json.${"b".repeat(32)}.tmp`,
+    ]);
+  }));
+
+test(
+  "FileStorage follows links: the target is replaced, the link stays",
+  () =>
+    inFolder(async (root, storage) => {
+      await mkdir(`${root}/elsewhere`);
+      await mkdir(`${root}/.planet/my-app`, { recursive: true });
+      await writeFile(`${root}/elsewhere/t.json`, '{"n": 1}');
+      await symlink(`${root}/elsewhere/t.json`, `${root}/${KEY}`);
+      await storage.withLock(KEY, async () => {
+        assert((await readdir(`${root}/elsewhere`)).includes("t.json.lock"));
+        await storage.save(KEY, { n: 2 });
+      });
+      assert((await lstat(`${root}/${KEY}`)).isSymbolicLink());
+      assertEquals(JSON.parse(await readFile(`${root}/elsewhere/t.json`, "utf8")), { n: 2 });
+    }),
+  { skip: isWindows ? "links need a privilege here" : undefined },
+);
+
+test("FileStorage names the flag where Deno refuses", () => {
+  const script = `
+    import { FileStorage } from ${
+    JSON.stringify(new URL("../../lib/storage/file.ts", import.meta.url).href)
+  };
+    for (const options of [{}, { root: "/nowhere" }]) {
+      try {
+        await new FileStorage(options).load("a.json");
+      } catch (error) {
+        console.log(error.code, error.message);
+      }
+    }`;
+  const { stdout } = spawnSync("deno", ["run", "--no-prompt", "--no-check", "-q", "-"], {
+    input: script,
+    encoding: "utf8",
+  });
+  const [home, root] = stdout.trim().split("\n") as [string, string];
+  assert(/^storage_denied .*--allow-env=/.test(home), stdout);
+  assert(/^storage_denied .*--allow-read=\/nowhere/.test(root), stdout);
+});
+
+test("FileStorage takes an absolute root only", () => {
+  for (const root of ["", "relative", "./x"]) {
+    assertThrows(() => new FileStorage({ root }), AuthError, "absolute");
+  }
+});

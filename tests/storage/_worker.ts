@@ -1,0 +1,39 @@
+// Changes one file under the lock, again and again: a process of the deep tests.
+import process from "node:process";
+import { FileStorage } from "../../lib/storage/file.ts";
+
+const [mode, root, rounds] = process.argv.slice(2) as [string, string, string];
+const KEY = ".planet/p/token.json";
+const storage = new FileStorage({ root });
+
+if (mode === "count") {
+  for (let i = 0; i < Number(rounds); i++) {
+    await storage.withLock(KEY, async () => {
+      const { n } = (await storage.load(KEY))!;
+      await storage.save(KEY, { n: Number(n) + 1, pad: "x".repeat(4000) });
+    }, { timeoutMs: 60_000 });
+  }
+} else if (mode === "read") {
+  let broken = 0;
+  for (let i = 0; i < Number(rounds); i++) {
+    try {
+      const value = await storage.load(KEY);
+      if ((value?.pad as string)?.length !== 4000) broken++;
+    } catch {
+      broken++;
+    }
+  }
+  console.log(broken);
+} else if (mode === "pause") {
+  await storage.withLock(KEY, async ({ signal }) => {
+    console.log("inside");
+    // The test stops this process here, for longer than the lease.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    try {
+      await storage.save(KEY, { by: "the late one" });
+      console.log("saved");
+    } catch (error) {
+      console.log((error as { code?: string }).code, signal.aborted);
+    }
+  });
+}

@@ -1,0 +1,125 @@
+import { assert, assertEquals } from "@std/assert";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { FileStorage } from "../../lib/storage/file.ts";
+import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+
+const KEY = ".planet/p/token.json";
+const PAD = "x".repeat(4000);
+const WORKER = fileURLToPath(new URL("./_worker.ts", import.meta.url));
+const KILLS = Number(process.env.PLANET_TEST_KILLS ?? 500);
+
+const has = (name: string) => spawnSync(name, ["--version"]).status === 0;
+/** Node runs TypeScript from 22.18 on. */
+const nodeRunsTypes = () => spawnSync("node", ["-p", "process.features.typescript"]).stdout;
+const runtimes: [string, string[]][] = [["deno", ["run", "-A", "--no-check", "-q"]]];
+if (has("bun")) runtimes.push(["bun", ["run"]]);
+if (has("node") && String(nodeRunsTypes()).includes("strip")) runtimes.push(["node", []]);
+
+function start(i: number, ...args: string[]): ChildProcess {
+  const [command, before] = runtimes[i % runtimes.length]!;
+  return spawn(command, [...before, WORKER, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+}
+
+async function exited(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+async function inFolder(body: (root: string, storage: FileStorage) => Promise<void>) {
+  const { path, remove } = await tempFolder();
+  try {
+    await body(path, new FileStorage({ root: path }));
+  } finally {
+    await remove();
+  }
+}
+
+test(
+  "FileStorage counts right in processes of every runtime",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save(KEY, { n: 0, pad: PAD });
+      const children = Array.from({ length: 9 }, (_, i) => start(i, "count", root, "50"));
+      await Promise.all(children.map(exited));
+      assertEquals((await storage.load(KEY))!.n, 450);
+      assertEquals(await readdir(`${root}/.planet/p`), ["token.json"]);
+    }),
+  { timeoutMs: 120_000 },
+);
+
+test(
+  "FileStorage loses nothing and sticks nowhere in a kill loop",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save(KEY, { n: 0, pad: PAD });
+      const alive = Array.from({ length: 4 }, (_, i) => start(i, "count", root, "1000000"));
+      let [last, longest] = [0, 0];
+      for (let kill = 0; kill < KILLS; kill++) {
+        await new Promise((resolve) => setTimeout(resolve, 60 + Math.random() * 60));
+        alive[kill % 4]!.kill("SIGKILL");
+        await exited(alive[kill % 4]!);
+        alive[kill % 4] = start(kill % runtimes.length, "count", root, "1000000");
+        if (kill % 5) continue;
+        const since = performance.now();
+        await storage.withLock(KEY, async () => {
+          longest = Math.max(longest, performance.now() - since);
+          const value = (await storage.load(KEY))!;
+          assertEquals(value.pad, PAD);
+          assert(Number(value.n) >= last, "a write was undone");
+          last = Number(value.n);
+        }, { timeoutMs: 60_000 });
+      }
+      for (const child of alive) child.kill("SIGKILL");
+      await Promise.all(alive.map(exited));
+      console.log(`${KILLS} kills, ${last} writes, longest wait for the lock ${longest | 0} ms`);
+      assert(last > 0, "nobody wrote");
+      assert(longest < 12_000, `the lock was stuck for ${longest} ms`);
+    }),
+  { timeoutMs: 600_000 },
+);
+
+for (const [i, [name]] of runtimes.entries()) {
+  test(
+    `FileStorage under ${name} reads whole files beside a busy writer`,
+    () =>
+      inFolder(async (root, storage) => {
+        await storage.save(KEY, { n: 0, pad: PAD });
+        const reader = start(i, "read", root, "50000");
+        let [output, done, writes] = ["", false, 0];
+        reader.stdout!.on("data", (chunk) => output += chunk);
+        const end = exited(reader).then(() => done = true);
+        while (!done) await storage.save(KEY, { n: ++writes, pad: PAD });
+        await end;
+        assertEquals(output.trim(), "0");
+        assert(writes > 100, `only ${writes} writes`);
+      }),
+    { timeoutMs: 300_000 },
+  );
+
+  test(
+    `FileStorage under ${name} writes nothing after a pause beyond the lease`,
+    () =>
+      inFolder(async (root, storage) => {
+        const holder = start(i, "pause", root);
+        let output = "";
+        holder.stdout!.on("data", (chunk) => output += chunk);
+        while (!output.includes("inside")) await new Promise((r) => setTimeout(r, 20));
+        holder.kill("SIGSTOP");
+        await storage.withLock(KEY, () => storage.save(KEY, { by: "the newer one" }), {
+          timeoutMs: 30_000,
+        });
+        holder.kill("SIGCONT");
+        await exited(holder);
+        assertEquals(output.trim().split("\n"), ["inside", "storage_failed true"]);
+        assertEquals(await storage.load(KEY), { by: "the newer one" });
+        assertEquals(await readdir(`${root}/.planet/p`), ["token.json"]);
+      }),
+    { timeoutMs: 60_000 },
+  );
+}
