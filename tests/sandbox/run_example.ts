@@ -143,7 +143,15 @@ async function command(
   const found = findRuntime(runtime);
   if ("missing" in found) throw new Error(`Cannot run ${name}: ${found.missing}.`);
   const file = join(ROOT, "examples", `${name}.ts`);
-  if (runtime !== "deno") return [found.path, ...(runtime === "bun" ? ["run"] : []), file];
+  if (runtime === "bun") return [found.path, "run", file];
+  if (runtime === "node") {
+    return [
+      found.path,
+      "--experimental-transform-types",
+      "--disable-warning=ExperimentalWarning",
+      file,
+    ];
+  }
   const links = join(ROOT, ".deno.links.json");
   const config = existsSync(links) ? links : join(ROOT, "deno.json");
   const flags = await headerFlags(name, world);
