@@ -226,6 +226,8 @@ export class FileStorage implements ObjectStorageProvider {
       }, signal);
       held.set(target, lock);
       try {
+        // Told before the body: what it fetched to save could be lost otherwise.
+        await this.#guard("write", target, (files) => checkOwner(files, target));
         return await body({ signal: lock.signal });
       } finally {
         held.delete(target);
@@ -347,12 +349,26 @@ async function keepOwner(files: Files, neighbour: string, target: string): Promi
   try {
     await files.giveTo(neighbour, old.uid, old.gid);
   } catch (cause) {
-    throw new AuthError(
-      "storage_denied",
-      `Run as the owner of ${target}: it belongs to another user.`,
-      { cause },
-    );
+    throw foreign(target, cause);
   }
+}
+
+function foreign(target: string, cause?: unknown): AuthError {
+  return new AuthError(
+    "storage_denied",
+    `Run as the owner of ${target}: it belongs to another user.`,
+    { cause },
+  );
+}
+
+/** Refuses a locked file that `keepOwner()` will refuse; only root may give files away. */
+async function checkOwner(files: Files, target: string): Promise<void> {
+  const [old, ours] = [
+    await present(files.info(target)),
+    await present(files.info(`${target}.lock`)),
+  ];
+  if (typeof old?.uid !== "number" || typeof ours?.uid !== "number") return;
+  if (old.uid !== ours.uid && ours.uid !== 0) throw foreign(target);
 }
 
 /** Removes what writers and waiters that died left beside a file. */

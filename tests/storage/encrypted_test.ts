@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
+import { type KvLike, KvStorage } from "../../lib/storage/kv.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
@@ -31,6 +32,20 @@ storeContract("EncryptedStorage over FileStorage", async () => {
     close: remove,
   };
 });
+
+const openKv =
+  (globalThis as { Deno?: { openKv?: (path: string) => Promise<KvLike & { close(): void }> } }).Deno
+    ?.openKv;
+
+storeContract("EncryptedStorage over KvStorage", async () => {
+  const kv = await openKv!(":memory:");
+  const key = await newKey();
+  return {
+    storage: new EncryptedStorage(new KvStorage(kv), key),
+    sibling: new EncryptedStorage(new KvStorage(kv), key),
+    close: () => kv.close(),
+  };
+}, { skip: openKv === undefined ? "no Deno.openKv here (Deno with --unstable-kv)" : undefined });
 
 test("EncryptedStorage lets no byte of a token through, and sees every flipped bit", async () => {
   const { path, remove } = await tempFolder();

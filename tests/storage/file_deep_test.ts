@@ -22,13 +22,19 @@ if (has("node") && String(nodeRunsTypes()).includes("strip")) runtimes.push(["no
 
 function start(i: number, ...args: string[]): ChildProcess {
   const [command, before] = runtimes[i % runtimes.length]!;
-  return spawn(command, [...before, WORKER, ...args], {
+  const child = spawn(command, [...before, WORKER, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  ends.set(child, once(child, "close"));
+  child.stdout!.resume();
+  return child;
 }
 
+const ends = new WeakMap<ChildProcess, Promise<unknown>>();
+
+/** Waits until a process is gone and all that it wrote was read. */
 async function exited(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  await ends.get(child);
 }
 
 async function inFolder(body: (root: string, storage: FileStorage) => Promise<void>) {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import {
+  chmod,
   lstat,
   mkdir,
   readdir,
@@ -192,3 +193,35 @@ test("FileStorage takes an absolute root only", () => {
     assertThrows(() => new FileStorage({ root }), AuthError, "absolute");
   }
 });
+
+test(
+  "FileStorage refuses another user's file before the body of withLock() runs",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save(KEY, { n: 1 });
+      await chmod(root, 0o777);
+      await chmod(`${root}/.planet`, 0o777);
+      await chmod(`${root}/.planet/my-app`, 0o777);
+      await chmod(`${root}/${KEY}`, 0o666);
+      process.seteuid!(65534);
+      let ran = false;
+      try {
+        await assertAuthError(() =>
+          storage.withLock(KEY, () => {
+            ran = true;
+            return Promise.resolve();
+          }), "storage_denied");
+        await assertAuthError(() => storage.save(KEY, { n: 2 }), "storage_denied");
+        assertEquals(await storage.load(KEY), { n: 1 });
+      } finally {
+        process.seteuid!(0);
+      }
+      assertEquals(ran, false);
+      assertEquals(await readdir(`${root}/.planet/my-app`), ["token.json"]);
+    }),
+  {
+    skip: "Deno" in globalThis || process.getuid?.() !== 0
+      ? "needs root, and a runtime that can change its user"
+      : undefined,
+  },
+);
