@@ -28,6 +28,21 @@ export type {
   SessionOptions,
 } from "./lib/auth_options.ts";
 export type { SessionReport } from "./lib/auth_report.ts";
+export {
+  type CallOptions,
+  type ClientOptions,
+  DataClient,
+  type Item,
+  type ItemSort,
+  type ListSearchesOptions,
+  type QuickSearchRequest,
+  type RunSearchOptions,
+  type Search,
+  type SearchListSort,
+  type SearchRequest,
+  type SearchType,
+} from "./lib/clients/data.ts";
+export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { Clock } from "./lib/clock.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
@@ -39,6 +54,8 @@ export {
   BadQuery,
   ClientError,
   Conflict,
+  FeatureError,
+  GeoJSONError,
   InvalidAPIKey,
   MissingResource,
   NoPermission,
@@ -49,4 +66,32 @@ export {
 } from "./lib/errors.ts";
 export type { AuthEvent } from "./lib/events.ts";
 export type { DeviceAuthorization, LoginOptions } from "./lib/flows/types.ts";
+export type { TokenState } from "./lib/keeper/types.ts";
+export { Planet } from "./lib/planet.ts";
+export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
+export {
+  type DeriveOptions,
+  deriveStorageKey,
+  EncryptedStorage,
+  type EncryptedStorageOptions,
+} from "./lib/storage/encrypted.ts";
+export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
+export {
+  type KvAtomic,
+  type KvEntry,
+  type KvKey,
+  type KvLike,
+  KvStorage,
+  type KvStorageOptions,
+} from "./lib/storage/kv.ts";
+export { MemoryStorage } from "./lib/storage/memory.ts";
+export { defaultStorage } from "./lib/storage/select.ts";
+export type {
+  JsonObject,
+  JsonValue,
+  Lease,
+  LockOptions,
+  ObjectStorageProvider,
+} from "./lib/storage/types.ts";
 export type { LoginUI } from "./lib/terminal/types.ts";
+export { VERSION } from "./lib/version.ts";

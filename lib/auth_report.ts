@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { KnownState } from "./keeper/types.ts";
+import type { KnownState, TokenState } from "./keeper/types.ts";
 import type { ClientSettings } from "./profiles/auth_client_file.ts";
 import { profileKey } from "./profiles/names.ts";
 import type { ChosenStorage } from "./storage/select.ts";
@@ -28,7 +28,7 @@ export interface SessionReport {
   /** Key of the token object. */
   readonly tokenKey?: string;
   /** How the token stands; `none` before the first sign-in. An API key is always `valid`. */
-  readonly state: KnownState["state"];
+  readonly state: TokenState;
   /** Start of the access token's life. */
   readonly issuedAt?: number;
   /** End of the access token's life. */

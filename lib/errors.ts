@@ -147,3 +147,15 @@ export class PagingError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "PagingError";
 }
+
+/** A geometry is no GeoJSON geometry, or not exactly one (RFC 7946 §3.1). */
+export class GeoJSONError extends ClientError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "GeoJSONError";
+}
+
+/** A reference to a feature is not of the form `pl:features/…`. */
+export class FeatureError extends ClientError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "FeatureError";
+}

@@ -45,14 +45,17 @@ export interface KeeperOptions {
   readonly checkOwner: (storage: ObjectStorageProvider) => Promise<void>;
 }
 
+/**
+ * How a session's tokens stand. `none`: there are no tokens. `valid`, `refresh_due` (past 3/4 of
+ * its life), `expired`: the access token. `dead`: expired, and the refresh token was refused.
+ * `corrupt`: what is stored cannot be read.
+ */
+export type TokenState = "none" | "valid" | "refresh_due" | "expired" | "dead" | "corrupt";
+
 /** What is known of a session without asking the authorization server. */
 export interface KnownState {
-  /**
-   * `none`: no tokens. `valid`, `refresh_due` (past 3/4 of its life), `expired`: the
-   * access token. `dead`: expired, and the refresh token was refused. `corrupt`:
-   * what is stored cannot be read.
-   */
-  readonly state: "none" | "valid" | "refresh_due" | "expired" | "dead" | "corrupt";
+  /** How the tokens stand. */
+  readonly state: TokenState;
   /** The tokens, where there are any. */
   readonly tokens?: TokenSet;
   /** Until when the server wants no token request, in epoch milliseconds. */

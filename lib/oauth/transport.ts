@@ -10,6 +10,7 @@
 
 import type { Clock } from "../clock.ts";
 import { AuthError } from "../errors.ts";
+import { retryAfterMs } from "../retry_after.ts";
 import type { JsonObject } from "../storage/types.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */
@@ -17,9 +18,6 @@ const TIMEOUT_MS = 30_000;
 
 /** Largest answer that is read, in bytes; real ones have a few kilobytes. */
 const LARGEST_BODY = 1_048_576;
-
-/** Longest wait that a server can ask for, in milliseconds: a day. */
-const LONGEST_WAIT_MS = 86_400_000;
 
 /** An answer of the authorization server, read whole. */
 export interface Answer {
@@ -62,12 +60,6 @@ function describeCauses(error: unknown): string {
     error = cause;
   }
   return text;
-}
-
-function retryAt(header: string | null, nowMs: number): number | undefined {
-  if (header === null) return undefined;
-  const wait = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
-  return Number.isNaN(wait) ? undefined : nowMs + Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
 }
 
 async function readText(response: Response): Promise<string | undefined> {
@@ -131,11 +123,12 @@ export async function exchange(
   try {
     const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
     const json = parseObject(await readText(response));
-    const again = retryAt(response.headers.get("retry-after"), options.clock.now());
+    const now = options.clock.now();
+    const wait = retryAfterMs(response.headers, now);
     return {
       status: response.status,
       ...(json === undefined ? {} : { json }),
-      ...(again === undefined ? {} : { retryAt: again }),
+      ...(wait === undefined ? {} : { retryAt: now + wait }),
     };
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;

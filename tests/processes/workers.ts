@@ -118,7 +118,12 @@ export async function startWorkers(
       (_, number) => new Worker(runtimes[(index + number) % runtimes.length]!, setup),
     );
     workers.push(...some);
-    await Promise.all(some.map((worker) => worker.ready()));
+    try {
+      await Promise.all(some.map((worker) => worker.ready()));
+    } catch (error) {
+      await Promise.all(workers.map((worker) => worker.kill()));
+      throw error;
+    }
   }
   return workers;
 }

@@ -1,0 +1,269 @@
+/**
+ * Requests that outlive bad moments: limits, retries, time limits, typed errors.
+ *
+ * Stands on an authenticated `fetch`; knows nothing of sessions and APIs.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import { linkedAbort } from "../abort.ts";
+import {
+  ApiError,
+  AuthError,
+  BadGateway,
+  BadQuery,
+  Conflict,
+  InvalidAPIKey,
+  MissingResource,
+  NoPermission,
+  PlanetError,
+  ServerError,
+  TooManyRequests,
+} from "../errors.ts";
+import { Limiter, type Limits } from "./limiter.ts";
+import { retryAfterMs } from "../retry_after.ts";
+import { canReplay } from "./request_parts.ts";
+
+/** How a {@linkcode Requester} behaves. */
+export interface RequesterOptions extends Limits {
+  /** Sends a request. */
+  readonly fetch: typeof globalThis.fetch;
+  /** Time. */
+  readonly clock: Clock;
+  /** Most repetitions of a request; 0 means none. */
+  readonly maxRetries: number;
+  /** Longest time for an answer to begin, and between two parts of it, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Headers of every request that does not set them itself. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Longest pause before a repetition, in milliseconds, as in Python. */
+const LONGEST_PAUSE_MS = 64_000;
+
+/** How much of an error's body is kept, in bytes. */
+const LONGEST_ERROR_BODY = 65_536;
+
+const BY_STATUS: Readonly<Record<number, typeof ApiError>> = {
+  400: BadQuery,
+  401: InvalidAPIKey,
+  403: NoPermission,
+  404: MissingResource,
+  409: Conflict,
+  429: TooManyRequests,
+  500: ServerError,
+  502: BadGateway,
+};
+
+/** Statuses after which a request is repeated. */
+const PASSING: readonly number[] = [429, 502];
+
+/** Statuses that have no body (Fetch Standard §2.2.3). */
+const BODILESS: readonly number[] = [204, 205, 304];
+
+/** A request whose answer may be asked for more than once. */
+interface Attempt {
+  readonly url: string;
+  readonly init: RequestInit;
+  /** Most repetitions of this one. */
+  readonly maxRetries: number;
+  /** Whether the body is read as part of the attempt. */
+  readonly whole: boolean;
+}
+
+/** Sends requests, again where that helps. */
+export class Requester {
+  readonly #options: RequesterOptions;
+  readonly #limiter: Limiter;
+
+  /** Makes a requester; nothing is sent yet. */
+  constructor(options: RequesterOptions) {
+    this.#options = options;
+    this.#limiter = new Limiter(options, options.clock);
+  }
+
+  /**
+   * Sends a request and reads the answer whole.
+   *
+   * @throws {ApiError} For every status from 400 on, in the subclass of the status.
+   * @throws {AuthError} `network`, `timeout` after all repetitions, and those of the session.
+   */
+  async request(
+    url: string,
+    init: RequestInit,
+    maxRetries: number = this.#options.maxRetries,
+  ): Promise<Response> {
+    const response = await this.#repeat({ url, init, maxRetries, whole: true });
+    if (response.status >= 400) throw await apiError(init.method ?? "GET", url, response);
+    return response;
+  }
+
+  /** `fetch` with the same limits and repetitions; an answer is an answer, whatever its status. */
+  async fetch(url: string, init: RequestInit): Promise<Response> {
+    const maxRetries = canReplay(init.body) ? this.#options.maxRetries : 0;
+    return await this.#repeat({ url, init, maxRetries, whole: false });
+  }
+
+  async #repeat(attempt: Attempt): Promise<Response> {
+    const { clock } = this.#options;
+    const signal = attempt.init.signal ?? undefined;
+    const headers = new Headers(attempt.init.headers);
+    for (const [name, value] of Object.entries(this.#options.headers)) {
+      if (!headers.has(name)) headers.set(name, value);
+    }
+    const init = { ...attempt.init, headers };
+    for (let repetition = 1;; repetition++) {
+      let failure: unknown;
+      let response: Response | undefined;
+      try {
+        response = await this.#limiter.run(
+          () => this.#once(attempt.url, init, attempt.whole),
+          signal,
+        );
+      } catch (error) {
+        failure = error;
+      }
+      if (response !== undefined && !PASSING.includes(response.status)) return response;
+      const wait = response === undefined
+        ? isPassing(failure) ? 0 : undefined
+        : retryAfterMs(response.headers, clock.now()) ?? 0;
+      // Asking earlier than the server said would make things worse, and later nobody waits for.
+      const over = repetition > attempt.maxRetries || wait === undefined ||
+        wait > LONGEST_PAUSE_MS;
+      if (over) {
+        if (response === undefined) throw failure;
+        return response;
+      }
+      await response?.body?.cancel().catch(() => {});
+      const backOff = 2 ** repetition * 1000 * (0.5 + Math.random() / 2);
+      await clock.sleep(Math.min(Math.max(wait, backOff), LONGEST_PAUSE_MS), signal);
+    }
+  }
+
+  /** One request, bounded in time. */
+  async #once(url: string, init: RequestInit, whole: boolean): Promise<Response> {
+    const { fetch, timeoutMs } = this.#options;
+    const signal = init.signal ?? undefined;
+    const limit = linkedAbort(signal);
+    const late = new AuthError(
+      "timeout",
+      `Try again, or raise timeoutMs: ${new URL(url).origin} did not answer within ${
+        timeoutMs / 1000
+      } s.`,
+    );
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch: Watch = {
+      waiting: () => timer = setTimeout(() => limit.abort(late), timeoutMs),
+      moved: () => clearTimeout(timer),
+      ended: () => limit.release(),
+    };
+    let isOpen = false;
+    watch.waiting();
+    try {
+      const response = await fetch(url, { ...init, signal: limit.signal });
+      if (response.body === null || BODILESS.includes(response.status)) return response;
+      if (whole) return withBody(response, await response.arrayBuffer());
+      isOpen = true;
+      return withBody(response, watched(response.body, watch));
+    } catch (error) {
+      throw limit.signal.aborted ? limit.signal.reason : asTypedError(error, url);
+    } finally {
+      watch.moved();
+      if (!isOpen) watch.ended();
+    }
+  }
+}
+
+/** Is told how reading a body goes on. */
+interface Watch {
+  /** Somebody waits for the next part. */
+  waiting(): void;
+  /** The next part is here, or the wait is over. */
+  moved(): void;
+  /** There is nothing left to read. */
+  ended(): void;
+}
+
+/** The same answer with another body. */
+function withBody(response: Response, body: ArrayBuffer | ReadableStream<Uint8Array>): Response {
+  const { headers, redirected, status, statusText, url } = response;
+  // The body is decoded already, and may have another length than was announced.
+  const copied = new Headers(headers);
+  copied.delete("content-encoding");
+  copied.delete("content-length");
+  const copy = new Response(body as BodyInit, { headers: copied, status, statusText });
+  Object.defineProperties(copy, { redirected: { value: redirected }, url: { value: url } });
+  return copy;
+}
+
+/** Passes a body through, part by part as it is asked for. */
+function watched(body: ReadableStream<Uint8Array>, watch: Watch): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      watch.waiting();
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        watch.ended();
+        controller.close();
+      } catch (error) {
+        watch.ended();
+        throw error;
+      } finally {
+        watch.moved();
+      }
+    },
+    cancel(reason) {
+      watch.ended();
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** Tells whether the same request may succeed a moment later. */
+function isPassing(failure: unknown): boolean {
+  return failure instanceof AuthError && failure.retryAt === undefined &&
+    (failure.code === "network" || failure.code === "timeout");
+}
+
+/** What `fetch` rejects with is a lost connection, unless it is a typed error already. */
+function asTypedError(cause: unknown, url: string): unknown {
+  if (cause instanceof PlanetError) return cause;
+  return new AuthError(
+    "network",
+    `Check the network, or try again later: the connection to ${new URL(url).origin} failed.`,
+    { cause },
+  );
+}
+
+async function apiError(method: string, url: string, response: Response): Promise<ApiError> {
+  const { status } = response;
+  const bytes = new Uint8Array(await response.arrayBuffer()).subarray(0, LONGEST_ERROR_BODY);
+  const body = new TextDecoder().decode(bytes);
+  const Class = BY_STATUS[status] ?? ApiError;
+  return new Class(
+    `${ADVICE[status] ?? "Check the request"}: ${describe(method, url)} was answered ${status}.`,
+    status,
+    body,
+  );
+}
+
+/** What can be done about a status. */
+const ADVICE: Readonly<Record<number, string>> = {
+  400: "Correct the request; body says what is wrong with it",
+  401: "Sign in again, or check the API key",
+  403: "Ask for the permission that the account lacks",
+  404: "Check the identifier",
+  409: "Look at the resource again, it has changed",
+  429: "Ask less often",
+  500: "Try again later",
+  502: "Try again later",
+};
+
+/** The request without its query, which may hold what does not belong in a message. */
+function describe(method: string, url: string): string {
+  const { origin, pathname } = new URL(url);
+  return `${method} ${origin}${pathname}`;
+}

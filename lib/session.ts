@@ -1,0 +1,188 @@
+/**
+ * `Session`: calls Planet's APIs with the credentials of an `Auth`, through bad moments.
+ *
+ * A facade: the requests are those of `http/`, the clients those of `clients/`,
+ * both loaded when they are first used.
+ *
+ * @module
+ */
+
+import type { Auth } from "./auth.ts";
+import { DataClient } from "./clients/data.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { ClientError } from "./errors.ts";
+import type { Requester } from "./http/requester.ts";
+import type { JsonValue } from "./storage/types.ts";
+import { VERSION } from "./version.ts";
+
+/** How a {@linkcode Session} treats Planet's APIs. */
+export interface SessionHttpOptions {
+  /** Most repetitions of a request after 429, 502 or a lost connection; default 5. */
+  maxRetries?: number;
+  /** Requests that start in a second, evenly spaced; default 10, 0 means no limit. */
+  requestsPerSecond?: number;
+  /** Requests at once; default 50, 0 means no limit. */
+  maxConcurrent?: number;
+  /** Longest time for an answer to come, in milliseconds; default 125,000. */
+  timeoutMs?: number;
+  /** Replaces the system's clock, for tests. */
+  clock?: Clock;
+}
+
+/** What a request carries besides its method and URL. */
+export interface RequestOptions {
+  /** Body as JSON. */
+  json?: JsonValue;
+  /** Body as it is; a stream is sent once, whatever happens. */
+  body?: BodyInit;
+  /** Parameters that are added to the URL's query; `undefined` leaves one out. */
+  params?: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** Headers; `X-Planet-App` and `User-Agent` replace the library's. */
+  headers?: HeadersInit;
+  /** Ends the request; the promise rejects with its reason. */
+  signal?: AbortSignal;
+  /** Most repetitions of this request; 0 for one that must not happen twice. */
+  maxRetries?: number;
+}
+
+const DEFAULTS = {
+  maxRetries: 5,
+  requestsPerSecond: 10,
+  maxConcurrent: 50,
+  timeoutMs: 125_000,
+} as const;
+
+/** Longest time that a timer can wait, in milliseconds. */
+const LONGEST_TIMEOUT_MS = 0x7fffffff;
+
+function checkOptions(options: SessionHttpOptions): Required<SessionHttpOptions> {
+  const checked = { clock: systemClock, ...DEFAULTS, ...defined(options) };
+  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
+    const value: unknown = checked[name];
+    if (typeof value !== "number") throw new TypeError(`${name} must be a number.`);
+    const isWhole = Number.isInteger(value) || name === "requestsPerSecond";
+    if (!(value >= (name === "timeoutMs" ? 1 : 0)) || value > LONGEST_TIMEOUT_MS || !isWhole) {
+      throw new ClientError(`Give ${name} a whole number from 0 on: ${value} is none.`);
+    }
+  }
+  return checked;
+}
+
+function defined<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Partial<T>;
+}
+
+/** Calls Planet's APIs: credentials, limits, retries, time limits, typed errors. */
+export class Session {
+  /**
+   * `fetch` with the session's credentials, limits and retries. Bound, so it
+   * can be handed on. An answer is an answer, whatever its status.
+   *
+   * @throws {AuthError} `network`, `timeout` after all retries; `untrusted_origin`, and those of
+   *   a renewal.
+   */
+  readonly fetch: typeof globalThis.fetch;
+
+  readonly #auth: Auth;
+  readonly #options: Required<SessionHttpOptions>;
+  #opened: Promise<{ baseUrl: string; requester: Requester }> | undefined;
+
+  /**
+   * Uses `auth`. Nothing is read or sent yet.
+   *
+   * @throws {ClientError} For an option out of its range; a `TypeError` for one of the wrong type.
+   */
+  constructor(auth: Auth, options: SessionHttpOptions = {}) {
+    if (typeof auth?.fetch !== "function") throw new TypeError("Pass an Auth to Session.");
+    this.#auth = auth;
+    this.#options = checkOptions(options);
+    this.fetch = (input, init) => this.#fetch(input, init);
+  }
+
+  /**
+   * Sends a request and waits for the whole answer.
+   *
+   * Repeats it after 429, 502 and lost connections, at most 5 times, after a
+   * growing pause or the one that `Retry-After` names.
+   *
+   * @param method HTTP method.
+   * @param url Absolute URL, or a path from the API's origin, such as `/data/v1/searches`.
+   * @param options Body, query, headers, signal.
+   * @returns The answer; its status is below 400.
+   * @throws {ApiError} For every other status, in the subclass of the status.
+   * @throws {AuthError} `network`, `timeout` after all retries; `untrusted_origin`, and those of
+   *   a renewal.
+   */
+  async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
+    const { body, headers, json, maxRetries, params = {}, signal } = options;
+    if (json !== undefined && body !== undefined) {
+      throw new ClientError("Give json or body, not both.");
+    }
+    const { baseUrl, requester } = await this.#open();
+    const target = absolute(url, baseUrl);
+    for (const [name, value] of Object.entries(params)) {
+      if (value !== undefined) target.searchParams.set(name, String(value));
+    }
+    const sent = new Headers(headers);
+    if (json !== undefined && !sent.has("content-type")) {
+      sent.set("content-type", "application/json");
+    }
+    // Refuses what no attempt could send.
+    const init: RequestInit = { method: new Request(target, { method }).method, headers: sent };
+    if (json !== undefined) init.body = JSON.stringify(json);
+    else if (body !== undefined) init.body = body;
+    if (init.body !== undefined && (init.method === "GET" || init.method === "HEAD")) {
+      throw new ClientError(`Send no body with ${init.method}.`);
+    }
+    if (signal !== undefined) init.signal = signal;
+    return await requester.request(target.href, init, maxRetries);
+  }
+
+  /**
+   * A client of one of Planet's APIs.
+   *
+   * @throws {ClientError} Where there is no such client.
+   */
+  client(name: "data"): DataClient {
+    if (name === "data") return new DataClient(this);
+    throw new ClientError('Ask for the client "data": there is no other one yet.');
+  }
+
+  async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    const { requester } = await this.#open();
+    if (typeof input === "string" || input instanceof URL) {
+      return await requester.fetch(new URL(input).href, init ?? {});
+    }
+    const { takeApart } = await import("./http/request_parts.ts");
+    return await requester.fetch(...await takeApart(input, init));
+  }
+
+  #open(): Promise<{ baseUrl: string; requester: Requester }> {
+    return this.#opened ??= this.#load().catch((error) => {
+      this.#opened = undefined;
+      throw error;
+    });
+  }
+
+  async #load(): Promise<{ baseUrl: string; requester: Requester }> {
+    const { Requester } = await import("./http/requester.ts");
+    const auth = this.#auth;
+    const requester = new Requester({
+      ...this.#options,
+      fetch: auth.fetch,
+      headers: { "user-agent": `planet-typescript/${VERSION}`, "x-planet-app": "typescript-sdk" },
+    });
+    return { baseUrl: auth.environment.apiBaseUrl, requester };
+  }
+}
+
+function absolute(url: string, baseUrl: string): URL {
+  if (typeof url !== "string") throw new TypeError("url must be a string.");
+  const whole = url.startsWith("/") && !url.startsWith("//")
+    ? baseUrl.replace(/\/+$/, "") + url
+    : url;
+  if (URL.canParse(whole)) return new URL(whole);
+  throw new ClientError("Give an absolute URL, or a path that begins with one slash.");
+}

@@ -1,0 +1,220 @@
+import { assert, assertEquals } from "@std/assert";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Auth, AuthError } from "../../mod.ts";
+import { test } from "../_support/harness.ts";
+import { PROFILE, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
+import { availableRuntimes, startWorkers, type Worker } from "./workers.ts";
+
+const { runtimes, missing } = availableRuntimes();
+for (const reason of missing) console.log(`SKIPPED processes of one runtime: ${reason}`);
+
+/** How long a lock may stay with a dead holder, in milliseconds; and what starting up may add. */
+const STUCK_MS = 12_000;
+
+async function withWorkers(
+  count: number,
+  session: SharedSession,
+  kind: "user" | "service",
+  body: (workers: Worker[]) => Promise<void>,
+): Promise<void> {
+  const workers = await startWorkers(count, session[kind]);
+  try {
+    await body(workers);
+  } finally {
+    await Promise.all(workers.map((worker) => worker.kill()));
+    await session.close();
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+test("60 processes on one expired session in files: 1 token request, 60 successes", async () => {
+  const session = await sharedSession();
+  await session.signIn();
+  await session.expire();
+  await withWorkers(60, session, "user", async (workers) => {
+    const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+    assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+    assertEquals(new Set(outcomes.map(({ token }) => token)).size, 1);
+    assertEquals(session.sandbox.log.count("token"), 1);
+    assertEquals(session.sandbox.counters.reuseDetections, 0);
+    console.log(`60 processes (${runtimes.join(", ")}): 1 token request, 60 successes`);
+  });
+}, { timeoutMs: 300_000 });
+
+test(
+  "60 processes of a service account, nothing stored: 1 discovery and 1 token request",
+  async () => {
+    const session = await sharedSession();
+    await withWorkers(60, session, "service", async (workers) => {
+      const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+      assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+      const { log } = session.sandbox;
+      assertEquals([log.count("discovery"), log.count("token")], [1, 1]);
+    });
+  },
+  { timeoutMs: 300_000 },
+);
+
+test("6 processes over 30 real expiries of 2 s: 30 token requests", async () => {
+  const session = await sharedSession({ accessTokenSeconds: 2 });
+  await session.signIn();
+  await withWorkers(6, session, "user", async (workers) => {
+    for (let expiry = 1; expiry <= 30; expiry++) {
+      const { _exp } = (await session.storage.load(TOKEN_KEY))!;
+      await pause(Number(_exp) * 1000 - Date.now() + 5);
+      const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+      assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+      assertEquals(session.sandbox.log.count("token"), expiry);
+    }
+    assertEquals(session.sandbox.counters.reuseDetections, 0);
+  });
+}, { timeoutMs: 300_000 });
+
+test("20 processes and 429 with Retry-After: 2: nobody asks again before that time", async () => {
+  const session = await sharedSession();
+  await session.signIn();
+  await session.expire();
+  session.sandbox.failNext("token", { status: 429, headers: { "retry-after": "2" } });
+  await withWorkers(20, session, "user", async (workers) => {
+    const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+    assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+    const [first, second, ...rest] = session.sandbox.log.entries
+      .filter(({ kind }) => kind === "token").map(({ at }) => at);
+    assertEquals(rest, []);
+    assert(second! - first! >= 2_000, `${second! - first!} ms`);
+  });
+}, { timeoutMs: 300_000 });
+
+test("20 processes and 429 with Retry-After: 30: 1 request, and all know why", async () => {
+  const session = await sharedSession();
+  await session.signIn();
+  await session.expire();
+  session.sandbox.failNext("token", { status: 429, headers: { "retry-after": "30" } });
+  await withWorkers(20, session, "user", async (workers) => {
+    const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+    assertEquals(new Set(outcomes.map(({ code }) => code)), new Set(["throttled"]));
+    assertEquals(session.sandbox.log.count("token"), 1);
+  });
+}, { timeoutMs: 300_000 });
+
+test(
+  "20 processes and a dead refresh token: 1 request, and all know that the session is over",
+  async () => {
+    const session = await sharedSession();
+    await session.signIn();
+    await session.expire();
+    session.sandbox.endSessions();
+    await withWorkers(20, session, "user", async (workers) => {
+      const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+      assertEquals(new Set(outcomes.map(({ code }) => code)), new Set(["session_expired"]));
+      assertEquals(session.sandbox.log.count("token"), 1);
+    });
+  },
+  { timeoutMs: 300_000 },
+);
+
+test("a holder that is stopped beyond its lease does not overwrite the newer state", async () => {
+  for (const runtime of runtimes) {
+    const session = await sharedSession();
+    await session.signIn();
+    await session.expire();
+    const asked = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    let requests = 0;
+    session.sandbox.settings.fault = async ({ kind }) => {
+      if (kind !== "token" || ++requests > 1) return undefined;
+      asked.resolve();
+      await goOn.promise;
+      return {
+        status: 200,
+        body: {
+          access_token: "late",
+          refresh_token: "late",
+          token_type: "Bearer",
+          expires_in: 3600,
+        },
+      };
+    };
+    const [late, other] = await startWorkers(2, session.user, [runtime]);
+    try {
+      const lateOutcome = late!.ask();
+      await asked.promise;
+      late!.child.kill("SIGSTOP");
+      const outcome = await other!.ask();
+      assertEquals(outcome.code, undefined, outcome.message);
+      const stored = await session.storage.load(TOKEN_KEY);
+      goOn.resolve();
+      late!.child.kill("SIGCONT");
+      assertEquals((await lateOutcome).token, outcome.token, "the late one adopts");
+      assertEquals(await session.storage.load(TOKEN_KEY), stored);
+    } finally {
+      await Promise.all([late, other].map((worker) => worker!.kill()));
+      await session.close();
+    }
+  }
+}, { timeoutMs: 300_000 });
+
+test(
+  "500 processes killed at random instants of a renewal: nothing torn, no session lost but in the gap",
+  async () => {
+    const session = await sharedSession();
+    await session.signIn();
+    const folder = join(session.root, ".planet", PROFILE);
+    const { sandbox, user } = session;
+    let kills = 0;
+    let gaps = 0;
+    let slowest = 0;
+    const killOne = async (worker: Worker) => {
+      const asked = worker.ask("refresh");
+      await pause(Math.random() * (worker.runtime === "bun" ? 25 : 45));
+      await worker.kill();
+      await asked;
+      kills++;
+    };
+    try {
+      while (kills < 500) {
+        await session.expire();
+        const before = sandbox.log.entries.length;
+        // Two at once, so that a waiter is killed as well as a holder.
+        const workers = await startWorkers(4, user);
+        await Promise.all(workers.map(killOne));
+        const text = await readFile(join(folder, "token.json"), "utf8");
+        assert(typeof JSON.parse(text).refresh_token === "string", "torn");
+        const answered = sandbox.log.entries.slice(before)
+          .filter(({ kind, status }) => kind === "token" && status === 200).length;
+        const auth = Auth.fromOAuthUserDeviceCode({
+          clientId: sandbox.clientId,
+          environment: sandbox.environment,
+          profileName: PROFILE,
+          storageProvider: session.storage,
+        });
+        const since = performance.now();
+        try {
+          await auth.accessToken({ forceRefresh: true });
+        } catch (error) {
+          if (!(error instanceof AuthError) || error.code !== "session_expired") throw error;
+          assert(answered > 0, "lost although the server had answered nobody who was killed");
+          gaps++;
+          await session.signIn();
+        }
+        slowest = Math.max(slowest, performance.now() - since);
+        assert(slowest < STUCK_MS, `a lock was stuck for ${slowest} ms`);
+      }
+      const left = await readdir(folder);
+      assertEquals(left.filter((name) => name.startsWith("token.json.lock")), []);
+      console.log(
+        `${kills} kills: 0 torn files, 0 sessions lost outside the gap, ${gaps} in the gap ` +
+          `between the server's answer and our write, slowest next renewal ${
+            Math.round(slowest)
+          } ms`,
+      );
+    } finally {
+      await session.close();
+    }
+  },
+  { timeoutMs: 900_000 },
+);
