@@ -12,6 +12,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
 
@@ -52,6 +53,16 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
 /** Runs a command of Deno with this terminal. */
 async function deno(...args: string[]): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).spawn();
+  return (await child.status).code;
+}
+
+/** Installs the packages that only some tests need; scripts of theirs do not run. */
+async function installExtra(): Promise<number> {
+  const manifest = JSON.stringify({ private: true, dependencies: EXTRA });
+  fs.mkdirSync(EXTRA_FOLDER, { recursive: true });
+  fs.writeFileSync(path.join(EXTRA_FOLDER, "package.json"), manifest);
+  const args = ["install", "--quiet", "--no-lock", "--node-modules-dir=auto"];
+  const child = new Deno.Command(Deno.execPath(), { args, cwd: EXTRA_FOLDER }).spawn();
   return (await child.status).code;
 }
 
@@ -108,6 +119,8 @@ async function main([task = "", ...args]: string[]): Promise<number> {
   switch (task) {
     case "setup":
       return 0;
+    case "extra":
+      return await installExtra();
     case "test":
       return await test(args, false);
     case "test:deep":
