@@ -129,8 +129,7 @@ export class Session {
     if (json !== undefined && !sent.has("content-type")) {
       sent.set("content-type", "application/json");
     }
-    // Refuses what no attempt could send.
-    const init: RequestInit = { method: new Request(target, { method }).method, headers: sent };
+    const init: RequestInit = { method: checkMethod(method), headers: sent };
     if (json !== undefined) init.body = JSON.stringify(json);
     else if (body !== undefined) init.body = body;
     if (init.body !== undefined && (init.method === "GET" || init.method === "HEAD")) {
@@ -176,6 +175,14 @@ export class Session {
     });
     return { baseUrl: auth.environment.apiBaseUrl, requester };
   }
+}
+
+/** Checks a method that `fetch` can send (Fetch Standard §2.2.1); in capitals. */
+function checkMethod(method: string): string {
+  if (typeof method !== "string") throw new TypeError("method must be a string.");
+  const name = method.toUpperCase();
+  if (/^[A-Z]{1,32}$/.test(name) && !["CONNECT", "TRACE", "TRACK"].includes(name)) return name;
+  throw new ClientError('Give an HTTP method such as "GET" or "POST".');
 }
 
 function absolute(url: string, baseUrl: string): URL {

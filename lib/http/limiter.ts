@@ -42,6 +42,7 @@ export class Limiter {
     await this.#takePlace(signal);
     try {
       await this.#takeStart(signal);
+      signal?.throwIfAborted();
       return await work();
     } finally {
       this.#leave();

@@ -135,7 +135,7 @@ export class Requester {
         if (response === undefined) throw failure;
         return response;
       }
-      await response?.body?.cancel().catch(() => {});
+      response?.body?.cancel().catch(() => {});
       const backOff = 2 ** repetition * 1000 * (0.5 + Math.random() / 2);
       await clock.sleep(Math.min(Math.max(wait, backOff), LONGEST_PAUSE_MS), signal);
     }
