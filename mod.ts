@@ -23,11 +23,13 @@
 export { Auth } from "./lib/auth.ts";
 export type {
   AuthCodeOptions,
+  DefaultSessionOptions,
   DeviceCodeOptions,
+  ListProfilesOptions,
   M2MOptions,
   SessionOptions,
 } from "./lib/auth_options.ts";
-export type { SessionReport } from "./lib/auth_report.ts";
+export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
 export {
   type CallOptions,
   type ClientOptions,
@@ -68,6 +70,7 @@ export type { AuthEvent } from "./lib/events.ts";
 export type { DeviceAuthorization, LoginOptions } from "./lib/flows/types.ts";
 export type { TokenState } from "./lib/keeper/types.ts";
 export { Planet } from "./lib/planet.ts";
+export type { ProfileEntry } from "./lib/profiles/profile.ts";
 export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,

@@ -12,14 +12,17 @@ import { abandonable, linkedAbort } from "./abort.ts";
 import {
   type AuthCodeOptions,
   type CheckedOptions,
+  checkKey,
   checkScopes,
   checkSessionOptions,
   checkText,
+  type DefaultSessionOptions,
   type DeviceCodeOptions,
+  type ListProfilesOptions,
   type M2MOptions,
   type SessionOptions,
 } from "./auth_options.ts";
-import type { SessionReport } from "./auth_report.ts";
+import type { SessionOrigin, SessionReport } from "./auth_report.ts";
 import { parseCallbackUrl } from "./callback/callback_url.ts";
 import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
@@ -27,8 +30,17 @@ import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flow
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient } from "./oauth/client.ts";
-import type { ClientSettings } from "./profiles/auth_client_file.ts";
+import { ApiKey } from "./profiles/api_key.ts";
+import {
+  type ClientSettings,
+  isKey,
+  isService,
+  type KeySettings,
+  type ProfileClient,
+} from "./profiles/client_settings.ts";
 import { normalizeProfileName, profileKey } from "./profiles/names.ts";
+import type { ProfileEntry } from "./profiles/profile.ts";
+import type { Chosen } from "./profiles/sources.ts";
 import { requireEnvAccess } from "./runtime.ts";
 import type { ChosenStorage } from "./storage/select.ts";
 import type { ObjectStorageProvider } from "./storage/types.ts";
@@ -44,9 +56,13 @@ interface Setup {
   readonly profileName: string;
   readonly options: SessionOptions;
   readonly checked: CheckedOptions;
-  /** Absent: an API key, which needs no sign-in. */
-  readonly client?: ClientSettings;
-  readonly apiKey?: string;
+  readonly client: ProfileClient;
+  /** When `auth_client.json` is written with the first tokens. */
+  readonly writesClient: "always" | "where_there_is_one" | "never";
+  /** The store where the profile was found. */
+  readonly chosen?: ChosenStorage;
+  /** What `explain()` tells of the choice. */
+  readonly origin: SessionOrigin;
 }
 
 /** One sign-in to Planet, kept alive. */
@@ -69,36 +85,45 @@ export class Auth {
 
   readonly #setup: Setup;
   readonly #keeper: Keeper | undefined;
+  readonly #key: ApiKey | undefined;
   #chosen: Promise<ChosenStorage> | undefined;
-  #client: Promise<OAuthClient> | undefined;
+  #oauthClient: Promise<OAuthClient> | undefined;
   #login: { readonly done: Promise<void>; readonly signal?: AbortSignal } | undefined;
 
   private constructor(setup: Setup) {
-    const { profileName, checked, options, client, apiKey } = setup;
+    const { profileName, checked, options, client } = setup;
     this.#setup = setup;
     this.profileName = profileName;
     this.environment = checked.environment;
-    const isService = client?.clientType === "oidc_client_credentials_secret";
-    this.#keeper = client && new Keeper({
-      profileName,
-      tokenKey: profileKey(profileName, "token"),
-      storage: async () => (await this.#storage()).storage,
-      clock: checked.clock,
-      ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-      renewal: {
-        refresh: async (current) => (await this.#oauth()).refresh(current),
-        ...(isService ? { login: async () => (await this.#oauth()).clientCredentials() } : {}),
-      },
-      prepareStorage: (storage) => this.#writeClient(storage),
-      checkOwner: async (storage) => {
-        const { checkAuthClient } = await import("./profiles/auth_client_file.ts");
-        await checkAuthClient(storage, profileName, client);
-      },
-    });
-    const authorizer: Authorizer = this.#keeper ?? {
-      authorization: () => `api-key ${apiKey}`,
-      replace: () => Promise.resolve(undefined),
-    };
+    const tokenKey = profileKey(profileName, "token");
+    const storage = async () => (await this.#storage()).storage;
+    let authorizer: Authorizer;
+    if (isKey(client)) {
+      authorizer = this.#key = new ApiKey(
+        profileName,
+        client,
+        async () => await (await storage()).load(tokenKey),
+      );
+    } else {
+      authorizer = this.#keeper = new Keeper({
+        profileName,
+        tokenKey,
+        storage,
+        clock: checked.clock,
+        ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+        renewal: {
+          refresh: async (current) => (await this.#oauth()).refresh(current),
+          ...(isService(client)
+            ? { login: async () => (await this.#oauth()).clientCredentials() }
+            : {}),
+        },
+        prepareStorage: (storage) => this.#writeClient(storage, client),
+        checkOwner: async (storage) => {
+          const { checkAuthClient } = await import("./profiles/auth_client_file.ts");
+          await checkAuthClient(storage, profileName, client);
+        },
+      });
+    }
     this.fetch = authenticatedFetch(authorizer, {
       allowedOrigins: checked.allowedOrigins,
       ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
@@ -142,12 +167,16 @@ export class Auth {
    * @throws {AuthError} `invalid_argument` for an empty key.
    */
   static fromKey(key: string, options: SessionOptions = {}): Auth {
-    const apiKey = checkText(key, "key");
-    if (!/^[\x21-\x7e]+$/.test(apiKey)) {
-      throw new AuthError("invalid_argument", "Check the key: it cannot be sent in a header.");
-    }
+    const apiKey = checkKey(key);
     const checked = checkSessionOptions(options);
-    return new Auth({ profileName: "_pl_api_key", options, checked, apiKey });
+    return new Auth({
+      profileName: "_pl_api_key",
+      options,
+      checked,
+      client: { keyType: "static_apikey", prefix: "api-key", apiKey },
+      writesClient: "never",
+      origin: { chosenBy: "the program", overrode: [], notes: [], settings: "arguments" },
+    });
   }
 
   /**
@@ -163,6 +192,135 @@ export class Auth {
     return Auth.fromKey(key, options);
   }
 
+  /**
+   * The session of a profile: one that the `planet` command line or a program has
+   * stored, or a built-in one (`planet-user`, `legacy`).
+   *
+   * Reads the profile's `auth_client.json` and leaves it as it is. With
+   * `saveStateToStorage: false` a stored session is neither read nor written, as in Python.
+   *
+   * @throws {AuthError} `storage_not_found` where there is no such profile; `invalid_argument`
+   *   where its file is wrong; those of the store.
+   */
+  static async fromProfile(profileName: string, options: SessionOptions = {}): Promise<Auth> {
+    const checked = checkSessionOptions(options);
+    const name = normalizeProfileName(profileName);
+    const chosen = await openStorage(options);
+    return await Auth.#ofProfile(name, options, checked, chosen, {
+      choice: { kind: "profile", profileName: name },
+      chosenBy: "the program",
+      overrode: [],
+      notes: [],
+    });
+  }
+
+  /**
+   * The session that the user has chosen, by the environment or with the `planet` command line.
+   *
+   * The first of these that is there: the arguments `profileName`, `clientId` with
+   * `clientSecret`, `apiKey`; then the same from `PL_AUTH_PROFILE`, `PL_AUTH_CLIENT_ID` with
+   * `PL_AUTH_CLIENT_SECRET`, `PL_API_KEY`, `PL_AUTH_API_KEY`, each as a variable and then as a
+   * member of `~/.planet.json`; the member `key` of that file; the built-in profile
+   * `planet-user`. `explain()` tells which it was. Never causes a permission prompt.
+   *
+   * @throws {AuthError} where what was chosen is wrong: the message names the variable or file.
+   */
+  static async fromUserDefaultSession(options: DefaultSessionOptions = {}): Promise<Auth> {
+    const { apiKey, clientId, clientSecret, profileName, ...session } = options;
+    const checked = checkSessionOptions(session);
+    const given = {
+      ...(profileName === undefined ? {} : { profileName: checkText(profileName, "profileName") }),
+      ...(clientId === undefined ? {} : { clientId: checkText(clientId, "clientId") }),
+      ...(clientSecret === undefined
+        ? {}
+        : { clientSecret: checkText(clientSecret, "clientSecret") }),
+      ...(apiKey === undefined ? {} : { apiKey: checkKey(apiKey, "apiKey") }),
+    };
+    const opened = await openStorage(session);
+    const { readSources } = await import("./profiles/select.ts");
+    const { chooseSession } = await import("./profiles/sources.ts");
+    const chosen = await chooseSession(readSources(given, opened));
+    try {
+      return await Auth.#ofChoice(chosen, session, checked, opened);
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw error;
+      throw new AuthError(error.code, `Check ${chosen.chosenBy}. ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /**
+   * The profiles there are: the built-in ones, then those of the store, by name.
+   *
+   * @throws {AuthError} `unsupported_runtime` where the store cannot list its keys.
+   */
+  static async listProfiles(options: ListProfilesOptions = {}): Promise<ProfileEntry[]> {
+    const { environment } = checkSessionOptions(options);
+    const { storage, kind, location } = await openStorage(options);
+    const { listProfiles } = await import("./profiles/profile.ts");
+    return await listProfiles({ storage, place: location ?? kind, environment });
+  }
+
+  static async #ofChoice(
+    chosen: Chosen,
+    options: SessionOptions,
+    checked: CheckedOptions,
+    opened: ChosenStorage,
+  ): Promise<Auth> {
+    const { choice } = chosen;
+    if (choice.kind === "profile") {
+      const name = normalizeProfileName(choice.profileName);
+      return await Auth.#ofProfile(name, options, checked, opened, chosen);
+    }
+    const { chosenBy, notes, overrode } = chosen;
+    const origin = { chosenBy, overrode, notes, settings: "arguments" };
+    const common = { options, checked, writesClient: "never", chosen: opened, origin } as const;
+    if (choice.kind === "key") {
+      const apiKey = checkKey(choice.apiKey);
+      const client = { keyType: "static_apikey", prefix: "api-key", apiKey } as const;
+      return new Auth({ ...common, profileName: "_pl_api_key", client });
+    }
+    const { SERVICE_PROFILE } = await import("./profiles/builtins.ts");
+    const { audiences, m2mAuthServer } = checked.environment;
+    const clientId = checkText(choice.clientId, "client ID");
+    return new Auth({
+      ...common,
+      profileName: normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`),
+      client: {
+        clientType: "oidc_client_credentials_secret",
+        clientId,
+        clientSecret: checkText(choice.clientSecret, "client secret"),
+        authServer: m2mAuthServer,
+        audiences,
+        scopes: [],
+      },
+    });
+  }
+
+  static async #ofProfile(
+    profileName: string,
+    options: SessionOptions,
+    checked: CheckedOptions,
+    chosen: ChosenStorage,
+    { chosenBy, notes, overrode }: Chosen,
+  ): Promise<Auth> {
+    const { findProfile } = await import("./profiles/profile.ts");
+    const { storage, kind, location } = chosen;
+    const place = kind === "memory" ? `memory, because ${chosen.reason}` : location ?? kind;
+    const { environment } = checked;
+    const { client, settings } = await findProfile(profileName, { storage, place, environment });
+    return new Auth({
+      profileName,
+      options,
+      checked,
+      client,
+      writesClient: settings === "built-in" ? "where_there_is_one" : "never",
+      chosen,
+      origin: { chosenBy, overrode, notes, settings },
+    });
+  }
+
   static #forClient(
     options: SessionOptions & { clientId: string; requestedScopes?: readonly string[] },
     clientType: ClientSettings["clientType"],
@@ -171,17 +329,24 @@ export class Auth {
     const clientId = checkText(options.clientId, "clientId");
     const checked = checkSessionOptions(options);
     const { audiences, m2mAuthServer, userAuthServer } = checked.environment;
-    const isService = clientType === "oidc_client_credentials_secret";
+    const service = clientType === "oidc_client_credentials_secret";
     const client: ClientSettings = {
       clientType,
       clientId,
-      authServer: isService ? m2mAuthServer : userAuthServer,
+      authServer: service ? m2mAuthServer : userAuthServer,
       audiences,
-      scopes: checkScopes(options.requestedScopes, isService ? [] : USER_SCOPES),
+      scopes: checkScopes(options.requestedScopes, service ? [] : USER_SCOPES),
       ...extra,
     };
     const profileName = normalizeProfileName(options.profileName ?? clientId);
-    return new Auth({ profileName, options, checked, client });
+    return new Auth({
+      profileName,
+      options,
+      checked,
+      client,
+      writesClient: "always",
+      origin: { chosenBy: "the program", overrode: [], notes: [], settings: "arguments" },
+    });
   }
 
   /**
@@ -245,6 +410,7 @@ export class Auth {
    * known without network. Service accounts and API keys always can.
    */
   async isInitialized(): Promise<boolean> {
+    if (this.#key !== undefined) return await this.#key.isThere();
     if (this.#keeper === undefined || !this.#isPerson()) return true;
     const { state, tokens } = await this.#keeper.known();
     return state === "valid" || state === "refresh_due" ||
@@ -260,6 +426,7 @@ export class Auth {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
+    await this.#key?.authorization();
     if (keeper === undefined || !this.#isPerson()) return;
     try {
       return await keeper.ensure(options.signal);
@@ -327,13 +494,17 @@ export class Auth {
   /** Tells what this session is, where its state lies and how it stands; no secret, no network. */
   async explain(): Promise<SessionReport> {
     const { describeSession } = await import("./auth_report.ts");
-    const { profileName, client } = this.#setup;
-    return await describeSession(
+    const { client, origin, profileName } = this.#setup;
+    const keepsState = this.#keeper !== undefined || !(isKey(client) && ownsKey(client));
+    return describeSession({
       profileName,
       client,
-      client && await this.#storage(),
-      await this.#keeper?.known(),
-    );
+      origin,
+      ...(keepsState ? { storage: await this.#storage() } : {}),
+      known: this.#keeper === undefined
+        ? { state: await this.#key!.isThere() ? "valid" : "none" }
+        : await this.#keeper.known(),
+    });
   }
 
   /** One login for all who ask for one at the same time. */
@@ -397,7 +568,7 @@ export class Auth {
   }
 
   async #signIn(login: InteractiveLogin) {
-    const { callbackUrl } = this.#setup.client!;
+    const { callbackUrl } = this.#client();
     if (callbackUrl === undefined) {
       const { loginWithDeviceCode } = await import("./flows/device_code.ts");
       return await loginWithDeviceCode(login);
@@ -408,13 +579,13 @@ export class Auth {
   }
 
   #oauth(): Promise<OAuthClient> {
-    return this.#client ??= this.#loadClient();
+    return this.#oauthClient ??= this.#loadClient();
   }
 
   async #loadClient(): Promise<OAuthClient> {
     const { OAuthClient } = await import("./oauth/client.ts");
-    const { checked, client, options } = this.#setup;
-    const { audiences, authServer, clientId, clientSecret, scopes } = client!;
+    const { checked, options } = this.#setup;
+    const { audiences, authServer, clientId, clientSecret, scopes } = this.#client();
     return new OAuthClient({
       issuer: authServer,
       clientId,
@@ -434,8 +605,8 @@ export class Auth {
   }
 
   async #chooseStorage(): Promise<ChosenStorage> {
-    const { saveStateToStorage, storageProvider } = this.#setup.options;
-    if (saveStateToStorage === false) {
+    const { chosen, options } = this.#setup;
+    if (options.saveStateToStorage === false) {
       const { MemoryStorage } = await import("./storage/memory.ts");
       return {
         storage: new MemoryStorage(),
@@ -443,41 +614,54 @@ export class Auth {
         reason: "saveStateToStorage is false",
       };
     }
-    if (storageProvider !== undefined) {
-      return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
-    }
-    return await (await import("./storage/select.ts")).chooseStorage();
+    return chosen ?? await openStorage(options);
   }
 
   /** Writes `auth_client.json`; the secret only where the command line needs it or the application said so. */
-  async #writeClient(storage: ObjectStorageProvider): Promise<void> {
+  async #writeClient(storage: ObjectStorageProvider, client: ClientSettings): Promise<void> {
+    const { options, profileName, writesClient } = this.#setup;
+    if (writesClient === "never") return;
+    if (
+      writesClient === "where_there_is_one" &&
+      !await storage.exists(profileKey(profileName, "auth_client"))
+    ) return;
     const { writeAuthClient } = await import("./profiles/auth_client_file.ts");
-    const { client, options, profileName } = this.#setup;
-    const { clientSecret, ...shown } = client!;
+    const { clientSecret, ...shown } = client;
     let settings: ClientSettings = shown;
     if (clientSecret !== undefined) {
       const { FileStorage } = await import("./storage/file.ts");
-      if (options.saveClientSecret ?? storage instanceof FileStorage) settings = client!;
+      if (options.saveClientSecret ?? storage instanceof FileStorage) settings = client;
     }
     await writeAuthClient(storage, profileName, settings);
   }
 
+  #client(): ClientSettings {
+    const { client } = this.#setup;
+    if (isKey(client)) throw this.#noClient("a sign-in");
+    return client;
+  }
+
   #isPerson(): boolean {
-    return this.#setup.client?.clientType !== "oidc_client_credentials_secret";
+    const { client } = this.#setup;
+    return !isKey(client) && !isService(client);
   }
 
   #keeperFor(call: string): Keeper {
     if (this.#keeper !== undefined) return this.#keeper;
-    throw new AuthError(
+    throw this.#noClient(call);
+  }
+
+  #noClient(call: string): AuthError {
+    return new AuthError(
       "invalid_argument",
       `Leave out ${call}: an API key needs no sign-in and has no access token.`,
     );
   }
 
   #checkDeviceFlow(): Keeper {
-    if (this.#keeper !== undefined && this.#setup.client?.clientType === "oidc_device_code") {
-      return this.#keeper;
-    }
+    const { client } = this.#setup;
+    const isDevice = !isKey(client) && client.clientType.startsWith("oidc_device_code");
+    if (this.#keeper !== undefined && isDevice) return this.#keeper;
     throw new AuthError(
       "invalid_argument",
       "Use Auth.fromOAuthUserDeviceCode() for a device login: this session signs in another way.",
@@ -497,4 +681,17 @@ export class Auth {
 function isInteractive(options: LoginOptions): boolean {
   return options.allowOpenBrowser === true || options.allowTtyPrompt === true ||
     options.ui?.show !== undefined;
+}
+
+/** Tells whether a profile without OAuth needs no store. */
+function ownsKey(client: KeySettings): boolean {
+  return client.keyType === "none" || client.apiKey !== undefined;
+}
+
+/** The store of the options, or the one that fits this runtime. */
+async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenStorage> {
+  if (storageProvider !== undefined) {
+    return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
+  }
+  return await (await import("./storage/select.ts")).chooseStorage();
 }

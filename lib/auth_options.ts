@@ -10,6 +10,8 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type PlanetEnvironment, PRODUCTION } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
+import { isSendable } from "./profiles/api_key.ts";
+import { isServerUrl } from "./profiles/client_settings.ts";
 import type { ObjectStorageProvider } from "./storage/types.ts";
 
 /** Where a session is kept and what it stands on. */
@@ -65,6 +67,21 @@ export interface M2MOptions extends SessionOptions {
   requestedScopes?: readonly string[];
 }
 
+/** What a program may say about the session that the user has chosen; all of it may be left out. */
+export interface DefaultSessionOptions extends SessionOptions {
+  /** A profile, which then counts alone. */
+  profileName?: string;
+  /** A service account, with `clientSecret`. */
+  clientId?: string;
+  /** Secret of the service account. */
+  clientSecret?: string;
+  /** An API key. */
+  apiKey?: string;
+}
+
+/** Where profiles are listed. */
+export type ListProfilesOptions = Pick<SessionOptions, "environment" | "storageProvider">;
+
 /** Options that hold for every kind of session, checked and complete. */
 export interface CheckedOptions {
   /** Servers to talk to. */
@@ -92,6 +109,13 @@ export function checkText(value: unknown, name: string): string {
   return value;
 }
 
+/** Checks an API key, the argument `name`. */
+export function checkKey(value: unknown, name = "key"): string {
+  const key = checkText(value, name);
+  if (!isSendable(key)) throw invalid(`Check the ${name}: it cannot be sent in a header.`);
+  return key;
+}
+
 /** Checks scopes (RFC 6749 §3.3); an empty list means the default, as in Python. */
 export function checkScopes(
   scopes: readonly string[] | undefined,
@@ -113,17 +137,11 @@ export function checkScopes(
 /** Reads a URL of an option that tokens or secrets will be sent to: https, or http on loopback. */
 function checkServer(value: unknown, name: string): URL {
   const text = checkText(value, name);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const loopback = url !== undefined && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
-  if (url === undefined || (url.protocol !== "https:" && !(url.protocol === "http:" && loopback))) {
-    throw invalid(
-      `Check ${name}: it must be an https URL, or an http URL on loopback for tests.`,
-    );
-  }
-  if (url.username !== "" || url.password !== "" || url.hash !== "") {
-    throw invalid(`Check ${name}: it must hold no user name, password or fragment.`);
-  }
-  return url;
+  if (isServerUrl(text)) return new URL(text);
+  throw invalid(
+    `Check ${name}: it must be an https URL, or an http URL on loopback for tests, ` +
+      "without user name, password or fragment.",
+  );
 }
 
 function checkEnvironment(environment: PlanetEnvironment): void {

@@ -5,16 +5,36 @@
  */
 
 import type { KnownState, TokenState } from "./keeper/types.ts";
-import type { ClientSettings } from "./profiles/auth_client_file.ts";
+import {
+  type ClientSettings,
+  isKey,
+  isService,
+  type KeySettings,
+  type ProfileClient,
+} from "./profiles/client_settings.ts";
 import { profileKey } from "./profiles/names.ts";
 import type { ChosenStorage } from "./storage/select.ts";
 
+/** Why it is this session and no other. */
+export interface SessionOrigin {
+  /** What named it: `the program`, `the variable PL_AUTH_PROFILE`, `"PL_AUTH_PROFILE" in …`. */
+  readonly chosenBy: string;
+  /** What named another one and lost, the strongest first. */
+  readonly overrode: readonly string[];
+  /** What could not be looked at, or did not count, and why. */
+  readonly notes: readonly string[];
+  /** Where the client is described: `arguments`, `built-in`, or the key of the object. */
+  readonly settings: string;
+}
+
 /** How a session stands; times are epoch seconds. Holds no secret. */
-export interface SessionReport {
+export interface SessionReport extends SessionOrigin {
   /** Name of the profile. */
   readonly profileName: string;
   /** How it is signed in to. */
-  readonly flow: "authorization_code" | "device_code" | "client_credentials" | "api_key";
+  readonly flow: "authorization_code" | "device_code" | "client_credentials" | "api_key" | "none";
+  /** `client_type` of the profile, as the Planet SDK for Python calls it. */
+  readonly clientType: string;
   /** Client identifier, where there is one. */
   readonly clientId?: string;
   /** Authorization server, where there is one. */
@@ -41,44 +61,57 @@ export interface SessionReport {
   readonly throttledUntil?: number;
 }
 
-const FLOWS = {
-  oidc_auth_code: "authorization_code",
-  oidc_device_code: "device_code",
-  oidc_client_credentials_secret: "client_credentials",
-} as const;
+/** What a report is made of. */
+export interface ReportParts {
+  /** Name of the profile. */
+  readonly profileName: string;
+  /** Its client. */
+  readonly client: ProfileClient;
+  /** Why it is this one. */
+  readonly origin: SessionOrigin;
+  /** The store; absent where none is needed. */
+  readonly storage?: ChosenStorage;
+  /** How the tokens stand. */
+  readonly known: KnownState;
+}
+
+function flowOf({ clientType }: ClientSettings): SessionReport["flow"] {
+  if (clientType.startsWith("oidc_auth_code")) return "authorization_code";
+  return clientType.startsWith("oidc_device_code") ? "device_code" : "client_credentials";
+}
+
+function ofKey({ keyType }: KeySettings) {
+  return { flow: keyType === "none" ? "none" : "api_key", clientType: keyType } as const;
+}
+
+function ofClient(client: ClientSettings, { state, tokens }: KnownState) {
+  const { authServer, clientId, clientType } = client;
+  return {
+    flow: flowOf(client),
+    clientType,
+    clientId,
+    authServer,
+    ...(tokens === undefined ? {} : tokens.toJSON()),
+    canRefresh: isService(client) || (tokens?.refreshToken !== undefined && state !== "dead"),
+    ...(tokens?.scope === undefined ? {} : { scope: tokens.scope }),
+  };
+}
 
 /** Puts the report together. */
 export function describeSession(
-  profileName: string,
-  client: ClientSettings | undefined,
-  chosen: ChosenStorage | undefined,
-  known: KnownState | undefined,
+  { client, known, origin, profileName, storage }: ReportParts,
 ): SessionReport {
-  if (client === undefined || chosen === undefined || known === undefined) {
-    return {
-      profileName,
-      flow: "api_key",
-      storage: "none",
-      storageReason: "an API key needs no state",
-      state: "valid",
-      canRefresh: false,
-    };
-  }
-  const { tokens, retryAt } = known;
-  const isService = client.clientType === "oidc_client_credentials_secret";
+  const { retryAt, state } = known;
   return {
     profileName,
-    flow: FLOWS[client.clientType],
-    clientId: client.clientId,
-    authServer: client.authServer,
-    storage: chosen.kind,
-    ...(chosen.location === undefined ? {} : { location: chosen.location }),
-    storageReason: chosen.reason,
-    tokenKey: profileKey(profileName, "token"),
-    state: known.state,
-    ...(tokens === undefined ? {} : tokens.toJSON()),
-    canRefresh: isService || (tokens?.refreshToken !== undefined && known.state !== "dead"),
-    ...(tokens?.scope === undefined ? {} : { scope: tokens.scope }),
+    ...origin,
+    canRefresh: false,
+    ...(isKey(client) ? ofKey(client) : ofClient(client, known)),
+    storage: storage?.kind ?? "none",
+    ...(storage?.location === undefined ? {} : { location: storage.location }),
+    storageReason: storage?.reason ?? "an API key needs no state",
+    ...(storage === undefined ? {} : { tokenKey: profileKey(profileName, "token") }),
+    state,
     ...(retryAt === undefined ? {} : { throttledUntil: Math.ceil(retryAt / 1000) }),
   };
 }

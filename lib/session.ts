@@ -85,17 +85,20 @@ export class Session {
    */
   readonly fetch: typeof globalThis.fetch;
 
-  readonly #auth: Auth;
+  readonly #auth: Auth | undefined;
   readonly #options: Required<SessionHttpOptions>;
   #opened: Promise<{ baseUrl: string; requester: Requester }> | undefined;
 
   /**
-   * Uses `auth`. Nothing is read or sent yet.
+   * Uses `auth`, or else the session of `Auth.fromUserDefaultSession()`, which is
+   * looked up at the first call. Nothing is read or sent yet.
    *
    * @throws {ClientError} For an option out of its range; a `TypeError` for one of the wrong type.
    */
-  constructor(auth: Auth, options: SessionHttpOptions = {}) {
-    if (typeof auth?.fetch !== "function") throw new TypeError("Pass an Auth to Session.");
+  constructor(auth?: Auth, options: SessionHttpOptions = {}) {
+    if (auth !== undefined && typeof auth?.fetch !== "function") {
+      throw new TypeError("Pass an Auth to Session, or nothing for the user's default session.");
+    }
     this.#auth = auth;
     this.#options = checkOptions(options);
     this.fetch = (input, init) => this.#fetch(input, init);
@@ -167,7 +170,7 @@ export class Session {
 
   async #load(): Promise<{ baseUrl: string; requester: Requester }> {
     const { Requester } = await import("./http/requester.ts");
-    const auth = this.#auth;
+    const auth = this.#auth ?? await (await import("./auth.ts")).Auth.fromUserDefaultSession();
     const requester = new Requester({
       ...this.#options,
       fetch: auth.fetch,

@@ -427,7 +427,12 @@ test("Auth.explain() tells how the session stands, without a secret and without 
   await store(storage, 80, { scope: "planet" });
   assertEquals(await device().explain(), {
     profileName: "app",
+    chosenBy: "the program",
+    overrode: [],
+    notes: [],
+    settings: "arguments",
     flow: "device_code",
+    clientType: "oidc_device_code",
     clientId: "App",
     authServer: server.issuer,
     storage: "custom",

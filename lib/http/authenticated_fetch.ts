@@ -13,7 +13,7 @@ import { canReplay, takeApart } from "./request_parts.ts";
 
 /** Where the `Authorization` header comes from. */
 export interface Authorizer {
-  /** The header's value: at once where it is known, else after a renewal. */
+  /** The header's value: at once where it is known, else after a renewal; empty: none is sent. */
   authorization(signal?: AbortSignal): string | Promise<string>;
   /** A value in place of `rejected`, which an API refused; `undefined` where there is none for now. */
   replace(rejected: string, signal?: AbortSignal): Promise<string | undefined>;
@@ -134,8 +134,8 @@ export function authenticatedFetch(
     const signal = init?.signal ?? undefined;
     const known = authorizer.authorization(signal);
     const authorization = typeof known === "string" ? known : await known;
-    const headers = withHeader(init?.headers, authorization);
-    const response = await send(url, { ...init, headers, redirect });
+    const headers = authorization === "" ? init?.headers : withHeader(init?.headers, authorization);
+    const response = await send(url, { ...init, ...(headers && { headers }), redirect });
     if (response.status !== 401 || !canReplay(init?.body)) return response;
     let other: string | undefined;
     try {

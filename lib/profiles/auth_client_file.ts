@@ -7,28 +7,8 @@
 
 import { AuthError } from "../errors.ts";
 import type { JsonObject, ObjectStorageProvider } from "../storage/types.ts";
+import { type ClientSettings, isService } from "./client_settings.ts";
 import { profileKey } from "./names.ts";
-
-/** What a profile's client is. */
-export interface ClientSettings {
-  /** `client_type` of the file. */
-  readonly clientType:
-    | "oidc_auth_code"
-    | "oidc_device_code"
-    | "oidc_client_credentials_secret";
-  /** Client identifier (RFC 6749 §2.2). */
-  readonly clientId: string;
-  /** Client secret, where the file may hold it. */
-  readonly clientSecret?: string;
-  /** Issuer of the authorization server. */
-  readonly authServer: string;
-  /** Audiences to ask for. */
-  readonly audiences: readonly string[];
-  /** Scopes to ask for. */
-  readonly scopes: readonly string[];
-  /** Redirect URI, for the authorization code grant. */
-  readonly callbackUrl?: string;
-}
 
 /** The members that Python's constructors write. */
 function membersOf(settings: ClientSettings): JsonObject {
@@ -43,7 +23,7 @@ function membersOf(settings: ClientSettings): JsonObject {
     ...(callbackUrl === undefined
       ? {}
       : { redirect_uri: callbackUrl, local_redirect_uri: callbackUrl }),
-    ...(clientType === "oidc_client_credentials_secret" ? { _hidden: true } : {}),
+    ...(isService(settings) ? { _hidden: true } : {}),
     ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
   };
 }

@@ -1,0 +1,268 @@
+/**
+ * What a profile's client is, and reading it from the members of `auth_client.json`.
+ *
+ * Knows every `client_type` of the Planet SDK for Python. Reads no file: takes
+ * the members, and says by name which of them is wrong.
+ *
+ * @module
+ */
+
+import { AuthError } from "../errors.ts";
+import type { JsonObject, JsonValue } from "../storage/types.ts";
+
+/** How a client signs in, and how it proves who it is: with nothing, a secret or a key. */
+export type ClientType =
+  | `oidc_${"auth_code" | "device_code"}${"" | "_secret" | "_pubkey"}`
+  | `oidc_client_credentials${"_secret" | "_pubkey"}`;
+
+/** Types of a profile that sends a fixed header, or none. */
+export type KeyType = "none" | "planet_legacy" | "static_apikey";
+
+/** Private key of a client that signs its requests (RFC 7523 §2.2). */
+export interface PrivateKeySource {
+  /** The key itself, as PEM. */
+  readonly pem?: string;
+  /** File that holds it, as PEM. */
+  readonly file?: string;
+  /** Password of an encrypted one. */
+  readonly password?: string;
+}
+
+/** Endpoints that a profile names in place of those that the server announces. */
+export interface EndpointOverrides {
+  /** RFC 6749 §3.1. */
+  readonly authorization_endpoint?: string;
+  /** RFC 8628 §3.1. */
+  readonly device_authorization_endpoint?: string;
+  /** RFC 7662 §2. */
+  readonly introspection_endpoint?: string;
+  /** Keys of the server (RFC 7517). */
+  readonly jwks_uri?: string;
+  /** RFC 7009 §2. */
+  readonly revocation_endpoint?: string;
+  /** RFC 6749 §3.2. */
+  readonly token_endpoint?: string;
+  /** OpenID Connect Core §5.3. */
+  readonly userinfo_endpoint?: string;
+}
+
+/** What a profile's client is. */
+export interface ClientSettings {
+  /** `client_type` of the file. */
+  readonly clientType: ClientType;
+  /** Client identifier (RFC 6749 §2.2). */
+  readonly clientId: string;
+  /** Client secret, where the file may hold it. */
+  readonly clientSecret?: string;
+  /** Private key, for the types that end in `_pubkey`. */
+  readonly privateKey?: PrivateKeySource;
+  /** Where the authorization server is found. */
+  readonly authServer: string;
+  /** Issuer, where it differs from `authServer`. */
+  readonly issuer?: string;
+  /** Endpoints that are not asked for. */
+  readonly endpoints?: EndpointOverrides;
+  /** Audiences to ask for. */
+  readonly audiences: readonly string[];
+  /** Scopes to ask for. */
+  readonly scopes: readonly string[];
+  /** Redirect URI, for the authorization code grant. */
+  readonly callbackUrl?: string;
+  /** Redirect URI where the browser runs elsewhere and the code is pasted; default `callbackUrl`. */
+  readonly remoteCallbackUrl?: string;
+  /** More parameters of a sign-in: `organization`, `project_id`. */
+  readonly extra?: Readonly<Record<string, string>>;
+}
+
+/** What a profile without OAuth sends. */
+export interface KeySettings {
+  /** `client_type` of the file. */
+  readonly keyType: KeyType;
+  /** The key; absent: it lies in the profile's token object, or none is sent. */
+  readonly apiKey?: string;
+  /** What precedes the key in the header. */
+  readonly prefix: string;
+}
+
+/** A profile's client: one of the two. */
+export type ProfileClient = ClientSettings | KeySettings;
+
+/** What precedes a key in the header unless the profile says otherwise, as in Python. */
+const PREFIXES: Readonly<Record<KeyType, string>> = {
+  none: "",
+  planet_legacy: "api-key",
+  static_apikey: "Bearer",
+};
+
+/** Names of the file for what the metadata of a server calls by the second one. */
+const ENDPOINTS: readonly (readonly [string, keyof EndpointOverrides])[] = [
+  ["authorization_endpoint", "authorization_endpoint"],
+  ["device_authorization_endpoint", "device_authorization_endpoint"],
+  ["introspection_endpoint", "introspection_endpoint"],
+  ["jwks_endpoint", "jwks_uri"],
+  ["revocation_endpoint", "revocation_endpoint"],
+  ["token_endpoint", "token_endpoint"],
+  ["userinfo_endpoint", "userinfo_endpoint"],
+];
+
+const CLIENT_TYPE =
+  /^oidc_((auth_code|device_code)(_secret|_pubkey)?|client_credentials_(secret|pubkey))$/;
+
+/** Tells whether a client signs in by itself. */
+export function isService({ clientType }: ClientSettings): boolean {
+  return clientType.startsWith("oidc_client_credentials");
+}
+
+/** Tells whether a profile sends a fixed header, or none. */
+export function isKey(client: ProfileClient): client is KeySettings {
+  return "keyType" in client;
+}
+
+/** Tells whether a secret or token may go to `text`: https, or http on loopback. */
+export function isServerUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || url.username !== "" || url.password !== "" || url.hash !== "") {
+    return false;
+  }
+  return url.protocol === "https:" ||
+    (url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname));
+}
+
+/** Reads members, and knows where they come from. */
+class Members {
+  readonly #members: JsonObject;
+  readonly #where: string;
+
+  constructor(members: JsonObject, where: string) {
+    this.#members = members;
+    this.#where = where;
+  }
+
+  wrong(name: string, found: string): AuthError {
+    return new AuthError("invalid_argument", `Correct "${name}" in ${this.#where}: ${found}.`);
+  }
+
+  /** A text; `undefined` where it is absent, null or empty, which are one to Python. */
+  text(name: string): string | undefined {
+    const value = this.#members[name];
+    if (value === undefined || value === null || value === "") return undefined;
+    if (typeof value !== "string") throw this.wrong(name, "it is no text");
+    return value;
+  }
+
+  required(name: string, type: string): string {
+    const value = this.text(name);
+    if (value !== undefined) return value;
+    throw this.wrong(name, `it is missing, and the type ${type} needs it`);
+  }
+
+  server(name: string): string | undefined {
+    const value = this.text(name);
+    if (value === undefined || isServerUrl(value)) return value;
+    throw this.wrong(name, "it must be an https URL, or an http URL on loopback");
+  }
+
+  texts(name: string): readonly string[] {
+    const value: JsonValue | undefined = this.#members[name];
+    if (value === undefined || value === null) return [];
+    if (!Array.isArray(value) || value.some((one) => typeof one !== "string" || one === "")) {
+      throw this.wrong(name, "it must be a list of texts");
+    }
+    return value as string[];
+  }
+}
+
+/**
+ * Reads a profile's client from the members of its file.
+ *
+ * @param members The members.
+ * @param where What a message calls the file.
+ * @throws {AuthError} `invalid_argument` naming the member that is missing, wrong or not supported.
+ */
+export function readClient(members: JsonObject, where: string): ProfileClient {
+  const read = new Members(members, where);
+  const type = read.required("client_type", "of a client");
+  if (Object.hasOwn(PREFIXES, type)) {
+    const apiKey = type === "none" ? undefined : read.text("api_key");
+    const prefix = type === "static_apikey" ? read.text("bearer_token_prefix") : undefined;
+    const keyType = type as KeyType;
+    return {
+      keyType,
+      prefix: prefix ?? PREFIXES[keyType],
+      ...(apiKey === undefined ? {} : { apiKey }),
+    };
+  }
+  if (/^oidc_resource_owner/.test(type)) {
+    throw read.wrong(
+      "client_type",
+      `"${type}" hands the person's password to the program, which this library does not do; ` +
+        "choose oidc_auth_code or oidc_device_code",
+    );
+  }
+  if (type === "oidc_client_validator") {
+    throw read.wrong("client_type", `"${type}" only checks tokens and cannot sign in`);
+  }
+  if (!CLIENT_TYPE.test(type)) throw read.wrong("client_type", "this library knows no such type");
+  return readOAuthClient(type as ClientType, read);
+}
+
+function readOAuthClient(clientType: ClientType, read: Members): ClientSettings {
+  read.required("auth_server", clientType);
+  const audiences = read.texts("audiences");
+  if (audiences.length > 1) throw read.wrong("audiences", "it may hold one entry only");
+  const endpoints: Record<string, string> = {};
+  for (const [name, known] of ENDPOINTS) {
+    const value = read.server(name);
+    if (value !== undefined) endpoints[known] = value;
+  }
+  const extra: Record<string, string> = {};
+  for (const name of ["organization", "project_id"]) {
+    const value = read.text(name);
+    if (value !== undefined) extra[name] = value;
+  }
+  const issuer = read.server("issuer");
+  return {
+    clientType,
+    clientId: read.required("client_id", clientType),
+    authServer: read.server("auth_server")!,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(Object.keys(endpoints).length === 0 ? {} : { endpoints }),
+    audiences,
+    scopes: read.texts("scopes"),
+    ...(Object.keys(extra).length === 0 ? {} : { extra }),
+    ...readCallback(clientType, read),
+    ...readProof(clientType, read),
+  };
+}
+
+function readCallback(clientType: ClientType, read: Members): Partial<ClientSettings> {
+  if (!clientType.startsWith("oidc_auth_code")) return {};
+  const remote = read.text("redirect_uri");
+  const callbackUrl = read.text("local_redirect_uri") ?? read.required("redirect_uri", clientType);
+  return remote === undefined || remote === callbackUrl
+    ? { callbackUrl }
+    : { callbackUrl, remoteCallbackUrl: remote };
+}
+
+function readProof(clientType: ClientType, read: Members): Partial<ClientSettings> {
+  if (clientType.endsWith("_secret")) {
+    return { clientSecret: read.required("client_secret", clientType) };
+  }
+  if (!clientType.endsWith("_pubkey")) return {};
+  const pem = read.text("client_privkey");
+  const file = pem === undefined ? read.text("client_privkey_file") : undefined;
+  if (pem === undefined && file === undefined) {
+    throw read.wrong(
+      "client_privkey",
+      `it and client_privkey_file are missing, and the type ${clientType} needs one`,
+    );
+  }
+  const password = read.text("client_privkey_password");
+  return {
+    privateKey: {
+      ...(pem === undefined ? {} : { pem }),
+      ...(file === undefined ? {} : { file }),
+      ...(password === undefined ? {} : { password }),
+    },
+  };
+}

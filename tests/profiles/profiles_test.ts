@@ -1,0 +1,293 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Auth, AuthError, MemoryStorage, Planet, Session, type SessionOptions } from "../../mod.ts";
+import { readClient } from "../../lib/profiles/client_settings.ts";
+import type { JsonObject } from "../../lib/storage/types.ts";
+import { fakeClock } from "../_support/fake_clock.ts";
+import { type FakeServer, fakeServer } from "../_support/fake_server.ts";
+import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { withVariables } from "../_support/variables.ts";
+
+const START = 1_700_000_000_000;
+
+interface World {
+  server: FakeServer;
+  storage: MemoryStorage;
+  options: SessionOptions;
+  /** Stores a profile. */
+  profile(name: string, members: JsonObject, token?: JsonObject): Promise<void>;
+  /** The `Authorization` header of a request with `auth`. */
+  header(auth: Auth): Promise<string | null>;
+}
+
+function world(): World {
+  const server = fakeServer();
+  const storage = new MemoryStorage();
+  return {
+    server,
+    storage,
+    options: {
+      environment: server.environment,
+      fetch: server.fetch,
+      storageProvider: storage,
+      clock: fakeClock({ now: START }),
+    },
+    async profile(name, members, token) {
+      await storage.save(`.planet/${name}/auth_client.json`, members);
+      if (token) await storage.save(`.planet/${name}/token.json`, token);
+    },
+    async header(auth) {
+      await auth.fetch(`${server.environment.apiBaseUrl}/data/v1/searches`);
+      return server.requests.at(-1)!.headers.get("authorization");
+    },
+  };
+}
+
+const DEVICE = { client_type: "oidc_device_code", client_id: "Mine" };
+const TOKEN = { access_token: "AT0", refresh_token: "RT0", _iat: START / 1000 - 10, _exp: 2e9 };
+
+async function rejection(work: Promise<unknown>): Promise<AuthError> {
+  return await assertRejects(() => work, AuthError);
+}
+
+test("Auth.fromProfile() uses what the profile says and what it has stored, and changes neither", async () => {
+  const { header, options, profile, server, storage } = world();
+  const members = {
+    ...DEVICE,
+    auth_server: server.issuer,
+    audiences: ["https://only.test/"],
+    scopes: ["planet"],
+    unknown: { kept: [1, "ä"] },
+  };
+  await profile("mine", members, { ...TOKEN, _exp: START / 1000 - 1 });
+  const auth = await Auth.fromProfile("Mine", options);
+  assertEquals(auth.profileName, "mine");
+  assertEquals(await header(auth), "Bearer AT1");
+  assertEquals(server.to("/token")[0]!.form.get("client_id"), "Mine");
+  assertEquals(await storage.load(".planet/mine/auth_client.json"), members);
+});
+
+test("Auth.fromProfile() keeps nothing and reads no token with saveStateToStorage: false, as Python", async () => {
+  const { options, profile, server } = world();
+  await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
+  const kept = await Auth.fromProfile("mine", options);
+  const unkept = await Auth.fromProfile("mine", { ...options, saveStateToStorage: false });
+  assertEquals([await kept.isInitialized(), await unkept.isInitialized()], [true, false]);
+});
+
+test("Auth.fromProfile() says where it looked for a profile that is not there", async () => {
+  const error = await rejection(Auth.fromProfile("nobody", world().options));
+  assertEquals(error.code, "storage_not_found");
+  assert(error.message.includes('"nobody"'), error.message);
+  assert(error.message.includes(".planet/nobody/auth_client.json"), error.message);
+});
+
+for (const name of ["", " ", ".", "..", "a/b", "a\\b", "../../evil", "c:evil", "a\0b"]) {
+  test(`Auth.fromProfile() refuses the name ${JSON.stringify(name)} before it reads`, async () => {
+    const { options, storage } = world();
+    const read: string[] = [];
+    storage.load = (key) => (read.push(key), Promise.resolve(undefined));
+    assertEquals((await rejection(Auth.fromProfile(name, options))).code, "invalid_argument");
+    assertEquals(read, []);
+  });
+}
+
+test("Auth.fromProfile() takes the built-in client of planet-user and no file of that name, as Python", async () => {
+  const { options, profile, server } = world();
+  await profile("planet-user", { client_type: "none" });
+  const report = await (await Auth.fromProfile("Planet-User", options)).explain();
+  assertEquals(report.clientId, "49lHVBYlXCdfIYqE1B9zeXt0iFHSXees");
+  assertEquals([report.settings, report.authServer], ["built-in", server.issuer]);
+});
+
+test("Auth.fromProfile() says what planet-m2m lacks", async () => {
+  const error = await rejection(Auth.fromProfile("planet-m2m", world().options));
+  assertEquals(error.code, "invalid_argument");
+  assert(error.message.includes("PL_AUTH_CLIENT_ID"), error.message);
+});
+
+const KEYS: readonly [string, string, JsonObject, JsonObject | undefined, string | null][] = [
+  [
+    "static_apikey",
+    "k1",
+    { api_key: "SECRET", bearer_token_prefix: "api-key" },
+    undefined,
+    "api-key SECRET",
+  ],
+  ["static_apikey without prefix", "k2", { api_key: "SECRET" }, undefined, "Bearer SECRET"],
+  ["static_apikey, key stored apart", "k3", {}, {
+    api_key: "SECRET",
+    bearer_token_prefix: "api-key",
+  }, "api-key SECRET"],
+  [
+    "planet_legacy",
+    "k4",
+    { legacy_auth_endpoint: "https://x.test/" },
+    { key: "SECRET", jwt: "J" },
+    "api-key SECRET",
+  ],
+  [
+    "planet_legacy with its own key",
+    "k5",
+    { api_key: "SECRET" },
+    { key: "other" },
+    "api-key SECRET",
+  ],
+  ["none", "k6", {}, undefined, null],
+];
+for (const [what, name, members, token, expected] of KEYS) {
+  test(`Auth.fromProfile() sends what ${what} has`, async () => {
+    const { header, options, profile, server } = world();
+    await profile(name, { client_type: what.split(/[ ,]/)[0]!, ...members }, token);
+    const auth = await Auth.fromProfile(name, options);
+    assertEquals(await auth.isInitialized(), true);
+    await auth.ensureInitialized();
+    assertEquals(await header(auth), expected);
+    assertEquals(server.requests.length, 1);
+    assertEquals((await rejection(auth.accessToken())).code, "invalid_argument");
+    const report = await auth.explain();
+    assertEquals([report.state, report.clientType], ["valid", what.split(/[ ,]/)[0]!]);
+    assert(!JSON.stringify([auth, report]).includes("SECRET"));
+  });
+}
+
+test("Auth.fromProfile() says that the key of a legacy profile is missing", async () => {
+  const auth = await Auth.fromProfile("legacy", world().options);
+  assertEquals(await auth.isInitialized(), false);
+  assertEquals((await auth.explain()).state, "none");
+  for (const work of [auth.ensureInitialized(), auth.fetch("https://api.fake.test/")]) {
+    assertEquals((await rejection(work)).code, "login_required");
+  }
+});
+
+const GOOD = { client_type: "oidc_device_code", client_id: "c", auth_server: "https://a.test/" };
+const BAD: readonly [string, JsonObject, string][] = [
+  ["no type", { client_type: undefined }, "client_type"],
+  ["an unknown type", { client_type: "oidc_magic" }, "client_type"],
+  ["a type that is inherited by objects", { client_type: "constructor" }, "client_type"],
+  ["oidc_resource_owner", { client_type: "oidc_resource_owner" }, "password"],
+  ["oidc_resource_owner_secret", { client_type: "oidc_resource_owner_secret" }, "password"],
+  ["oidc_resource_owner_pubkey", { client_type: "oidc_resource_owner_pubkey" }, "password"],
+  ["oidc_client_validator", { client_type: "oidc_client_validator" }, "only checks tokens"],
+  ["no client ID", { client_id: null }, "client_id"],
+  ["a client ID that is no text", { client_id: 7 }, "client_id"],
+  ["no server", { auth_server: "" }, "auth_server"],
+  ["a server in plain http", { auth_server: "http://a.test/" }, "auth_server"],
+  ["an endpoint in plain http", { token_endpoint: "http://a.test/t" }, "token_endpoint"],
+  ["two audiences", { audiences: ["a", "b"] }, "audiences"],
+  ["an audience that is no list", { audiences: "a" }, "audiences"],
+  ["scopes that are no list", { scopes: "planet" }, "scopes"],
+  ["no redirect URI", { client_type: "oidc_auth_code" }, "redirect_uri"],
+  ["no secret", { client_type: "oidc_device_code_secret" }, "client_secret"],
+  ["no key", { client_type: "oidc_client_credentials_pubkey" }, "client_privkey"],
+];
+for (const [what, members, named] of BAD) {
+  test(`readClient() refuses ${what}, and says so`, () => {
+    const error = assertThrows(() => readClient({ ...GOOD, ...members }, "x.json"), AuthError);
+    assertEquals(error.code, "invalid_argument");
+    assert(error.message.includes(named) && error.message.includes("x.json"), error.message);
+  });
+}
+
+test("Auth.fromUserDefaultSession() uses the profile that the command line has set", async () => {
+  const { header, options, profile, server, storage } = world();
+  await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
+  await storage.save(".planet.json", { PL_AUTH_PROFILE: "Mine", key: "old" });
+  await withVariables({ PL_API_KEY: "SECRET" }, async () => {
+    const auth = await Auth.fromUserDefaultSession(options);
+    assertEquals(await header(auth), "Bearer AT0");
+    const report = await auth.explain();
+    assertEquals(report.chosenBy, '"PL_AUTH_PROFILE" in .planet.json');
+    assertEquals(report.overrode, ["the variable PL_API_KEY", '"key" in .planet.json']);
+    assertEquals(report.settings, ".planet/mine/auth_client.json");
+    assert(!JSON.stringify(report).includes("SECRET"));
+  });
+});
+
+test("Auth.fromUserDefaultSession() keeps the tokens of a service account of the environment, not its secret", async () => {
+  const { header, options, server, storage } = world();
+  const variables = { PL_AUTH_CLIENT_ID: "Service", PL_AUTH_CLIENT_SECRET: "SECRET" };
+  await withVariables(variables, async () => {
+    const auth = await Auth.fromUserDefaultSession(options);
+    assertEquals(await header(auth), "Bearer AT1");
+    assertEquals(auth.profileName, "planet-m2m-service");
+  });
+  assertEquals(server.to("/token")[0]!.form.get("client_secret"), "SECRET");
+  const keys: string[] = [];
+  for await (const key of storage.list("")) keys.push(key);
+  assertEquals(keys, [".planet/planet-m2m-service/token.json"]);
+});
+
+test("Auth.fromUserDefaultSession() reads PL_AUTH_API_KEY, which Python only documents, after PL_API_KEY", async () => {
+  const { header, options } = world();
+  await withVariables({ PL_AUTH_API_KEY: "documented" }, async () => {
+    assertEquals(await header(await Auth.fromUserDefaultSession(options)), "api-key documented");
+  });
+  await withVariables({ PL_AUTH_API_KEY: "documented", PL_API_KEY: "read" }, async () => {
+    assertEquals(await header(await Auth.fromUserDefaultSession(options)), "api-key read");
+  });
+});
+
+for (const name of ["nobody", "../evil", "planet-m2m"]) {
+  test(`Auth.fromUserDefaultSession() blames the variable or the file for the profile ${name}`, async () => {
+    const { options, storage } = world();
+    await withVariables({ PL_AUTH_PROFILE: name }, async () => {
+      const error = await rejection(Auth.fromUserDefaultSession(options));
+      assert(error.message.includes("the variable PL_AUTH_PROFILE"), error.message);
+    });
+    await storage.save(".planet.json", { PL_AUTH_PROFILE: name });
+    await withVariables({}, async () => {
+      const error = await rejection(Auth.fromUserDefaultSession(options));
+      assert(error.message.includes('"PL_AUTH_PROFILE" in .planet.json'), error.message);
+    });
+  });
+}
+
+test("Auth.fromUserDefaultSession() puts arguments before everything", async () => {
+  const { header, options, profile, server } = world();
+  await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
+  await withVariables({ PL_AUTH_PROFILE: "mine", PL_API_KEY: "key" }, async () => {
+    const auth = await Auth.fromUserDefaultSession({ ...options, apiKey: "given" });
+    assertEquals(await header(auth), "api-key given");
+    assertEquals((await auth.explain()).overrode, [
+      "the variable PL_AUTH_PROFILE",
+      "the variable PL_API_KEY",
+    ]);
+  });
+});
+
+test("Auth.listProfiles() tells the built-in profiles and those of the store", async () => {
+  const { options, profile, storage } = world();
+  await profile("zeta", { client_type: "static_apikey" });
+  await profile("alpha", { client_type: "oidc_auth_code", _hidden: true });
+  await profile("planet-user", { client_type: "none" });
+  await storage.save(".planet/no-profile/token.json", {});
+  await storage.save(".planet/Unreachable/auth_client.json", {});
+  assertEquals(await Auth.listProfiles(options), [
+    { profileName: "planet-user", clientType: "oidc_device_code", builtin: true, hidden: false },
+    {
+      profileName: "planet-m2m",
+      clientType: "oidc_client_credentials_secret",
+      builtin: true,
+      hidden: true,
+    },
+    { profileName: "legacy", clientType: "planet_legacy", builtin: true, hidden: true },
+    { profileName: "alpha", clientType: "oidc_auth_code", builtin: false, hidden: true },
+    { profileName: "zeta", clientType: "static_apikey", builtin: false, hidden: false },
+  ]);
+});
+
+test("Session and Planet take the user's default session, and read nothing before the first call", async () => {
+  const session = new Session();
+  const planet = new Planet();
+  assertThrows(() => new Session(null as never), TypeError);
+  const home = await tempFolder();
+  const variables = { PL_AUTH_PROFILE: "../evil", HOME: home.path, USERPROFILE: home.path };
+  await withVariables(variables, async () => {
+    for (const call of [() => session.request("GET", "/"), () => planet.data.getSearch("a")]) {
+      const error = await assertRejects(call, AuthError);
+      assert(error.message.includes("PL_AUTH_PROFILE"), error.message);
+    }
+  });
+  await home.remove();
+});
