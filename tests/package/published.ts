@@ -7,17 +7,12 @@
  * @module
  */
 import { rmSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, realpath, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { copyRepository } from "./clone.ts";
 import { type CommandResult, runCommand } from "./command.ts";
 import { type JsrServer, startJsrServer } from "./jsr_server.ts";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** Folders that a clone does not have. */
-const LEFT_OUT = [".git", ".cache", "node_modules", ".deno.links.json"];
 
 /** A file that lies about and must not be published. */
 const STRAY = ".env";
@@ -41,10 +36,7 @@ async function publish(): Promise<Published> {
   const scratch = await realpath(await mkdtemp(join(tmpdir(), "planet-package-")));
   globalThis.addEventListener("unload", () => rmSync(scratch, { recursive: true, force: true }));
   const clone = join(scratch, "clone");
-  await cp(ROOT, clone, {
-    recursive: true,
-    filter: (path) => !LEFT_OUT.includes(path.slice(ROOT.length).split(/[\\/]/)[0] ?? ""),
-  });
+  await copyRepository(clone);
   await writeFile(join(clone, STRAY), "SECRET=stray\n");
   const registry = join(scratch, "registry");
   const server = await startJsrServer(registry);
