@@ -85,6 +85,7 @@ export class Auth {
       storage: async () => (await this.#storage()).storage,
       clock: checked.clock,
       ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+      ...(options.waitUntil === undefined ? {} : { waitUntil: options.waitUntil }),
       renewal: {
         refresh: async (current) => (await this.#oauth()).refresh(current),
         ...(isService ? { login: async () => (await this.#oauth()).clientCredentials() } : {}),
