@@ -111,6 +111,7 @@ export class Auth {
         storage,
         clock: checked.clock,
         ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+        ...(options.waitUntil === undefined ? {} : { waitUntil: options.waitUntil }),
         renewal: {
           refresh: async (current) => (await this.#oauth()).refresh(current),
           ...(isService(client)

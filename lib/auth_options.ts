@@ -32,6 +32,11 @@ export interface SessionOptions {
   clock?: Clock;
   /** Is told what happens to the session; what it throws is ignored. */
   onEvent?: (event: AuthEvent) => void;
+  /**
+   * Is handed every renewal, a promise that never rejects. On the edge, pass the platform's
+   * `waitUntil`, so that a renewal behind a call's back outlives the request that began it.
+   */
+  waitUntil?: (work: Promise<unknown>) => void;
   /** Whether the client secret is stored; default: only in files shared with the command line. */
   saveClientSecret?: boolean;
 }
@@ -160,12 +165,12 @@ function checkEnvironment(environment: PlanetEnvironment): void {
 
 /** Checks what all kinds of session share. */
 export function checkSessionOptions(options: SessionOptions): CheckedOptions {
-  const { clock = systemClock, environment = PRODUCTION, fetch, onEvent, storageProvider } =
-    options;
+  const { clock = systemClock, environment = PRODUCTION, storageProvider } = options;
+  const { fetch, onEvent, waitUntil } = options;
   if (environment !== PRODUCTION) checkEnvironment(environment);
   const origins = options.allowedOrigins ?? environment.allowedOrigins ?? [environment.apiBaseUrl];
   if (!Array.isArray(origins)) throw new TypeError("allowedOrigins must be an array of strings.");
-  for (const [name, value] of Object.entries({ fetch, onEvent })) {
+  for (const [name, value] of Object.entries({ fetch, onEvent, waitUntil })) {
     if (value !== undefined && typeof value !== "function") {
       throw new TypeError(`${name} must be a function.`);
     }

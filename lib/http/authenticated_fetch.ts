@@ -63,7 +63,11 @@ function refuse(url: URL): AuthError {
 }
 
 /** A copy of the headers with `authorization` in them; a plain object stays one, which is cheap. */
-function withHeader(headers: HeadersInit | undefined, authorization: string): HeadersInit {
+function withHeader(
+  headers: HeadersInit | undefined,
+  authorization: string,
+): HeadersInit | undefined {
+  if (authorization === "") return headers;
   if (headers === undefined) return { authorization };
   if (Object.getPrototypeOf(headers) === Object.prototype) {
     const copy: Record<string, string> = {};
@@ -130,12 +134,11 @@ export function authenticatedFetch(
   /** Sends to an allowed origin; once more where another token mends a 401. */
   const sendTrusted = async (url: string, init: RequestInit | undefined): Promise<Response> => {
     const send = transport ?? globalThis.fetch;
-    const redirect = init?.redirect === "error" ? "error" : "manual";
     const signal = init?.signal ?? undefined;
     const known = authorizer.authorization(signal);
     const authorization = typeof known === "string" ? known : await known;
-    const headers = authorization === "" ? init?.headers : withHeader(init?.headers, authorization);
-    const response = await send(url, { ...init, ...(headers && { headers }), redirect });
+    const headers = withHeader(init?.headers, authorization);
+    const response = await send(url, { ...init, headers, redirect: "manual" });
     if (response.status !== 401 || !canReplay(init?.body)) return response;
     let other: string | undefined;
     try {
@@ -146,7 +149,8 @@ export function authenticatedFetch(
     }
     if (other === undefined) return response;
     discard(response);
-    return await send(url, { ...init, headers: withHeader(init?.headers, other), redirect });
+    const again = withHeader(init?.headers, other);
+    return await send(url, { ...init, headers: again, redirect: "manual" });
   };
 
   const follow = async (trip: Trip, response: Response): Promise<Response> => {
@@ -176,6 +180,11 @@ export function authenticatedFetch(
     }
     const response = await sendTrusted(url, given);
     if (!REDIRECTS.includes(response.status) || given?.redirect === "manual") return response;
+    // Decided here, because Cloudflare's fetch refuses the word itself.
+    if (given?.redirect === "error") {
+      discard(response);
+      throw new TypeError('The answer is a redirect, and redirect is "error".');
+    }
     return await follow({ url, init: given ?? {}, trusted: true }, response);
   };
 }

@@ -153,7 +153,7 @@ export class Keeper {
 
   /** Joins the renewal that is under way, or starts one. */
   #renew(rejected: string | undefined, signal?: AbortSignal): Promise<void> {
-    return abandonable(this.#flight ??= this.#fly(rejected, false), signal);
+    return abandonable(this.#flight ?? this.#start(rejected, false), signal);
   }
 
   /** Gets another token than that of `rejected`, once for all who were refused with it. */
@@ -169,8 +169,18 @@ export class Keeper {
   /** Starts a renewal that nobody waits for, unless one runs or failed just now. */
   #renewBehind(now: number): void {
     if (this.#flight !== undefined || now < this.#quietUntilMs) return;
-    this.#flight = this.#fly(undefined, true);
-    this.#flight.catch(() => {});
+    this.#start(undefined, true).catch(() => {});
+  }
+
+  /** Starts a renewal, and has the runtime see it through whoever goes meanwhile. */
+  #start(rejected: string | undefined, background: boolean): Promise<void> {
+    const flight = this.#flight = this.#fly(rejected, background);
+    try {
+      this.#options.waitUntil?.(flight.catch(() => {}));
+    } catch {
+      // A runtime that takes no more work renews at the next call.
+    }
+    return flight;
   }
 
   async #fly(rejected: string | undefined, background: boolean): Promise<void> {

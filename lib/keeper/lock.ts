@@ -13,8 +13,6 @@ import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/types
 /** Last holder in line for each key of each store that has no lock. */
 const queues: WeakMap<ObjectStorageProvider, Map<string, Promise<void>>> = new WeakMap();
 
-const unending: Lease = { signal: new AbortController().signal };
-
 /**
  * Runs `body` while nobody else is in it for `key`: on this machine where the
  * store has a lock, in this process where it has none.
@@ -38,7 +36,7 @@ export async function withStorageLock<T>(
   tail.then(() => queue.get(key) === tail && queue.delete(key));
   try {
     if (before !== undefined) await abandonable(before, options.signal);
-    return await body(unending);
+    return await body({ signal: new AbortController().signal });
   } finally {
     done();
   }

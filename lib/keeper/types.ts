@@ -35,6 +35,8 @@ export interface KeeperOptions {
   readonly clock: Clock;
   /** Is told what happens; what it throws is ignored. */
   readonly onEvent?: (event: AuthEvent) => void;
+  /** Is handed every renewal, which others may wait for when its first caller has gone. */
+  readonly waitUntil?: (work: Promise<unknown>) => void;
   /** Writes what must lie beside the first tokens; called before they are saved. */
   readonly prepareStorage: (storage: ObjectStorageProvider) => Promise<void>;
   /**

@@ -176,10 +176,11 @@ test("authenticatedFetch() leaves redirects to the caller who asks for that", as
   assertEquals([answer.status, sent.length], [302, 1]);
 });
 
-test("authenticatedFetch() hands redirect: error on to fetch", async () => {
-  const { fetch, sent } = transport(ok());
-  await make(fetch)(`${API}/a`, { redirect: "error" });
-  assertEquals(sent[0]!.redirect, "error");
+test("authenticatedFetch() fails at a redirect for redirect: error, which not every fetch knows", async () => {
+  const { fetch, sent } = transport(redirect(302, "/b"), ok());
+  await assertRejects(() => make(fetch)(`${API}/a`, { redirect: "error" }), TypeError, "redirect");
+  assertEquals(sent.map((request) => request.redirect), ["manual"]);
+  assertEquals((await make(fetch)(`${API}/a`, { redirect: "error" })).status, 200);
 });
 
 test("authenticatedFetch() ends a circle of redirects, and one to no web address", async () => {

@@ -489,6 +489,30 @@ test("Keeper checks whose session it is before it sends anything of it", async (
   assertEquals(server.refreshes, []);
 });
 
+test("Keeper hands every renewal to waitUntil, as a promise that does not reject", async () => {
+  const { clock, make, server, storage } = world();
+  await storage.save(KEY, stored(80));
+  const works: Promise<unknown>[] = [];
+  const keeper = make({ waitUntil: (work) => void works.push(work) });
+  await keeper.known();
+  assertEquals([keeper.authorization(), works.length], ["Bearer a0", 1]);
+  await works[0];
+  assertEquals([keeper.authorization(), server.refreshes.length], ["Bearer a1", 1]);
+  await clock.sleep(100_000);
+  server.fail = new AuthError("network", "gone");
+  assertEquals(await codeOf(keeper.authorization()), "network");
+  assertEquals([await works[1], works.length], [undefined, 2]);
+});
+
+test("Keeper goes on where waitUntil throws", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, stored(100));
+  const waitUntil = () => {
+    throw new Error("The request is over.");
+  };
+  assertEquals(await make({ waitUntil }).authorization(), "Bearer a1");
+});
+
 test("Keeper survives an observer that throws", async () => {
   const { make, storage } = world();
   await storage.save(KEY, stored(100));
