@@ -58,9 +58,9 @@ export class AuthError extends PlanetError {
   /** Machine-readable reason. */
   readonly code: AuthErrorCode;
   /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
-  readonly oauthError?: string;
+  declare readonly oauthError?: string;
   /** Earliest time at which asking again makes sense, in epoch milliseconds. */
-  readonly retryAt?: number;
+  declare readonly retryAt?: number;
 
   /** Creates an error; `message` says what to do and holds no secret. */
   constructor(code: AuthErrorCode, message: string, options: AuthErrorOptions = {}) {
