@@ -60,12 +60,22 @@ export interface Files {
   readonly pid: number;
   /** Which processes `isAlive()` can speak of; `undefined`: of none. */
   processSpace(): Promise<string | undefined>;
-  /** Whether a process of the same space lives; `undefined`: cannot be told. */
+  /** Whether a process of the same space lives and can still run; `undefined`: cannot be told. */
   isAlive(pid: number): Promise<boolean | undefined>;
   /** Holds a file with a lock of the system that ends with this process; `undefined`: there is none. */
   hold(path: string): Promise<{ close(): void } | undefined>;
   /** Whether some process holds the file by `hold()`; `undefined`: cannot be told. */
   isHeld(path: string): Promise<boolean | undefined>;
+}
+
+/**
+ * Reads from the content of `/proc/PID/stat` whether the process can still run: one that was
+ * killed stays visible until its parent asks for it.
+ */
+export function canRun(stat: string): boolean {
+  // The name before the state may hold anything, closing brackets too.
+  const state = stat.slice(stat.lastIndexOf(")") + 1).trim()[0];
+  return state !== "Z" && state !== "X";
 }
 
 /** System error code such as `ENOENT`; `NotCapable` for Deno's missing permission. */
