@@ -54,6 +54,8 @@ export interface Files {
   entries(path: string): Promise<FolderEntry[]>;
   /** Sets the time of the last write to now. */
   touch(path: string): Promise<void>;
+  /** Whether this program can add to a folder; `undefined`: cannot be told. Leaves nothing behind. */
+  canAdd(folder: string): Promise<boolean | undefined>;
   /** Gives a file to another owner. */
   giveTo(path: string, uid: number, gid: number): Promise<void>;
   /** Number of this process. */

@@ -48,6 +48,15 @@ export const files: Files = {
     const now = new Date();
     await Deno.utime(path, now, now);
   },
+  async canAdd(folder: string): Promise<boolean | undefined> {
+    try {
+      // There is no call that only asks.
+      await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: ".planet-" }));
+      return true;
+    } catch (error) {
+      return error instanceof Deno.errors.NotCapable ? undefined : false;
+    }
+  },
   giveTo: (path: string, uid: number, gid: number): Promise<void> => Deno.chown(path, uid, gid),
   pid: Deno.pid,
   async processSpace(): Promise<string | undefined> {

@@ -5,7 +5,9 @@
  */
 
 import {
+  access,
   chown,
+  constants,
   mkdir,
   open,
   readdir,
@@ -68,6 +70,8 @@ export const files: Files = {
     const now = new Date();
     await utimes(path, now, now);
   },
+  canAdd: (folder: string): Promise<boolean> =>
+    access(folder, constants.W_OK | constants.X_OK).then(() => true, () => false),
   giveTo: (path: string, uid: number, gid: number): Promise<void> => chown(path, uid, gid),
   pid: process.pid,
   async processSpace(): Promise<string | undefined> {

@@ -168,7 +168,16 @@ function testCommand(runtime: Runtime, start: string[], files: string[]): string
   const paths = files.map((file) => `./${file}`);
   switch (runtime) {
     case "deno":
-      return [...start, "test", "--config", LINKS_CONFIG, "-A", "--no-prompt", ...paths];
+      return [
+        ...start,
+        "test",
+        "--config",
+        LINKS_CONFIG,
+        "--unstable-kv",
+        "-A",
+        "--no-prompt",
+        ...paths,
+      ];
     case "bun":
       return [...start, "test", "--timeout", "120000", ...paths];
     case "node":

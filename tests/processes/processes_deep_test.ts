@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, AuthError } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
@@ -192,8 +192,15 @@ test(
         await Promise.all(workers.map(killOne));
         const text = await readFile(join(folder, "token.json"), "utf8");
         assert(typeof JSON.parse(text).refresh_token === "string", "torn");
-        const answered = sandbox.log.entries.slice(before)
-          .filter(({ kind, status }) => kind === "token" && status === 200).length;
+        // What the killed ones had sent is still answered.
+        const requests = () =>
+          sandbox.log.entries.slice(before).filter(({ kind }) => kind === "token");
+        for (let seen = -1; seen !== requests().length;) {
+          seen = requests().length;
+          await pause(30);
+          while (requests().some(({ status }) => status === undefined)) await pause(5);
+        }
+        const answered = requests().filter(({ status }) => status === 200).length;
         const auth = Auth.fromOAuthUserDeviceCode({
           clientId: sandbox.clientId,
           environment: sandbox.environment,
@@ -201,24 +208,28 @@ test(
           storageProvider: session.storage,
         });
         const since = performance.now();
+        const measure = () => slowest = Math.max(slowest, performance.now() - since);
         try {
           await auth.accessToken({ forceRefresh: true });
+          measure();
         } catch (error) {
+          measure();
           if (!(error instanceof AuthError) || error.code !== "session_expired") throw error;
           assert(answered > 0, "lost although the server had answered nobody who was killed");
           gaps++;
           await session.signIn();
         }
-        slowest = Math.max(slowest, performance.now() - since);
         assert(slowest < STUCK_MS, `a lock was stuck for ${slowest} ms`);
       }
+      // Leftovers go with the first lock that is taken a minute later.
+      const hourAgo = new Date(Date.now() - 3_600_000);
+      for (const name of await readdir(folder)) await utimes(join(folder, name), hourAgo, hourAgo);
+      await session.storage.withLock!(TOKEN_KEY, () => Promise.resolve());
       const left = await readdir(folder);
-      assertEquals(left.filter((name) => name.startsWith("token.json.lock")), []);
+      assertEquals(left.filter((name) => /\.(lock|tmp|new)/.test(name)), []);
       console.log(
         `${kills} kills: 0 torn files, 0 sessions lost outside the gap, ${gaps} in the gap ` +
-          `between the server's answer and our write, slowest next renewal ${
-            Math.round(slowest)
-          } ms`,
+          `between the request and our write, slowest next renewal ${Math.round(slowest)} ms`,
       );
     } finally {
       await session.close();
