@@ -543,7 +543,7 @@ export class Auth {
     }, Math.min(timeoutMs, 0x7fffffff));
     try {
       limit.signal.throwIfAborted();
-      const before = (await keeper.known()).tokens;
+      const before = await keeper.stored();
       const { storage } = await this.#storage();
       const { withStorageLock } = await import("./keeper/lock.ts");
       // One login at a time, over all processes: the others wait, and adopt its session.

@@ -16,6 +16,8 @@ export interface Failures {
   dead?: string;
   /** Until when the server wants no token request, in epoch milliseconds. */
   retryAt?: number;
+  /** When that was noted, in epoch milliseconds. */
+  notedAt?: number;
 }
 
 /** Longest time that a stored wish for a pause is believed, in milliseconds. */
@@ -45,11 +47,14 @@ export async function readFailures(
     return undefined;
   }
   if (stored === undefined) return undefined;
-  const { dead_refresh_token: dead, retry_at: retryAt } = stored;
+  const { dead_refresh_token: dead, retry_at: retryAt, noted_at: notedAt } = stored;
+  // Noted in the future: the clock was set back since, and the pause would have no end.
+  const isSetBack = typeof notedAt === "number" && notedAt > nowMs;
   return {
     ...(typeof dead === "string" ? { dead } : {}),
-    ...(typeof retryAt === "number" && retryAt > nowMs && retryAt <= nowMs + LONGEST_PAUSE_MS
-      ? { retryAt }
+    ...(typeof retryAt === "number" && !isSetBack && retryAt > nowMs &&
+        retryAt <= nowMs + LONGEST_PAUSE_MS
+      ? { retryAt, ...(typeof notedAt === "number" ? { notedAt } : {}) }
       : {}),
   };
 }
@@ -64,6 +69,7 @@ export async function writeFailures(
   const value: JsonObject = {};
   if (failures.dead !== undefined) value.dead_refresh_token = failures.dead;
   if (failures.retryAt !== undefined) value.retry_at = failures.retryAt;
+  if (failures.notedAt !== undefined) value.noted_at = failures.notedAt;
   try {
     if (Object.keys(value).length > 0) return await storage.save(key, value);
     if (!await storage.exists(key)) return;

@@ -116,11 +116,21 @@ export class Keeper {
     return { state: isDead ? "dead" : "expired", ...shown };
   }
 
+  /** What the store holds, whatever this process has in memory; unreadable tokens are none. */
+  async stored(): Promise<TokenSet | undefined> {
+    const { clock, storage, tokenKey } = this.#options;
+    try {
+      return await readTokens(await storage(), tokenKey, clock.now());
+    } catch (error) {
+      if (error instanceof AuthError && error.code === "storage_corrupt") return undefined;
+      throw error;
+    }
+  }
+
   /** Takes over a living session that a sibling stored in place of `before`, if there is one. */
   async adoptSibling(before: TokenSet | undefined): Promise<boolean> {
-    const { clock, storage, tokenKey } = this.#options;
-    const stored = await readTokens(await storage(), tokenKey, clock.now())
-      .catch(() => undefined);
+    const { clock } = this.#options;
+    const stored = await this.stored();
     if (stored === undefined || stored.sameAs(before)) return false;
     if (clock.now() >= stored.expiresAtMs) return false;
     this.#adopted(stored);

@@ -214,7 +214,8 @@ export class Renewer {
       }
     } catch (error) {
       if (error instanceof AuthError && error.retryAt !== undefined) {
-        await writeFailures(storage, tokenKey, { ...failures, retryAt: error.retryAt });
+        const { retryAt } = error;
+        await writeFailures(storage, tokenKey, { ...failures, retryAt, notedAt: clock.now() });
       }
       throw error;
     }

@@ -123,8 +123,7 @@ export class FileStorage implements ObjectStorageProvider {
     const { toPythonJson } = await import("./json.ts");
     const bytes = new TextEncoder().encode(toPythonJson(value));
     await this.#guard("write", path, async (files) => {
-      const [folder] = split(path);
-      await files.makeFolder(folder);
+      await makeFolder(files, split(path)[0]);
       await this.#replace(files, await resolveLinks(files, path), bytes);
     });
   }
@@ -148,7 +147,7 @@ export class FileStorage implements ObjectStorageProvider {
       if ((await present(files.info(source)))?.isFile !== true) throw notFound(from);
       const [oldFolder] = split(source);
       const [newFolder] = split(target);
-      await files.makeFolder(newFolder);
+      await makeFolder(files, newFolder);
       await held.get(await resolveLinks(files, source))?.confirm();
       try {
         await files.rename(source, target);
@@ -210,10 +209,11 @@ export class FileStorage implements ObjectStorageProvider {
     options: LockOptions = {},
   ): Promise<T> {
     const path = this.#path(key);
-    const { processTurns, DEFAULT_LOCK_TIMEOUT_MS } = await import("./turns.ts");
-    const { signal, timeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = options;
+    const { lockWaitMs, processTurns } = await import("./turns.ts");
+    const { signal } = options;
+    const timeoutMs = lockWaitMs(options);
     const target = await this.#guard("lock", path, async (files) => {
-      await files.makeFolder(split(path)[0]);
+      await makeFolder(files, split(path)[0]);
       return await resolveLinks(files, path);
     });
     const since = performance.now();
@@ -227,7 +227,10 @@ export class FileStorage implements ObjectStorageProvider {
       held.set(target, lock);
       try {
         // Told before the body: what it fetched to save could be lost otherwise.
-        await this.#guard("write", target, (files) => checkOwner(files, target));
+        await this.#guard("write", target, async (files) => {
+          const since = await checkOwner(files, target);
+          await removeLeftovers(files, target, since).catch(() => {});
+        });
         return await body({ signal: lock.signal });
       } finally {
         held.delete(target);
@@ -254,11 +257,11 @@ export class FileStorage implements ObjectStorageProvider {
   }
 
   async #replace(files: Files, target: string, bytes: Uint8Array): Promise<void> {
-    const [folder, name] = split(target);
     const lock = held.get(target);
     for (let attempt = 0;; attempt++) {
-      const neighbour = lock?.scratch() ?? `${target}.${randomName()}.tmp`;
+      let neighbour = `${target}.${randomName()}.tmp`;
       try {
+        if (lock !== undefined) neighbour = await lock.scratch();
         await files.create(neighbour, bytes, { sync: true });
         await keepOwner(files, neighbour, target);
         await lock?.confirm();
@@ -272,8 +275,10 @@ export class FileStorage implements ObjectStorageProvider {
         if (attempt === 2) throw error;
       }
     }
-    await files.syncFolder(folder);
-    await removeLeftovers(files, folder, name).catch(() => {});
+    await files.syncFolder(split(target)[0]);
+    if (lock !== undefined) return;
+    const written = async () => (await files.info(target)).mtimeMs;
+    await written().then((since) => removeLeftovers(files, target, since)).catch(() => {});
   }
 
   /** Does `work` on the files; turns the system's errors into typed ones. */
@@ -304,11 +309,14 @@ export class FileStorage implements ObjectStorageProvider {
         );
       }
       if (code === "EISDIR") throw corrupt(path, "a folder");
-      throw new AuthError(
-        "storage_failed",
-        `Check the disk and the folder of ${path}: cannot ${verb} it (${code}).`,
-        { cause },
-      );
+      const advice = code === "ENOSPC" || code === "EDQUOT"
+        ? "Make room on the disk for"
+        : code === "ENOTDIR" || code === "EEXIST"
+        ? "Move the file away that lies where a folder belongs, at or above"
+        : "Check the disk and the folder of";
+      throw new AuthError("storage_failed", `${advice} ${path}: cannot ${verb} it (${code}).`, {
+        cause,
+      });
     }
   }
 }
@@ -321,6 +329,20 @@ async function present<T>(work: Promise<T>): Promise<T | undefined> {
     if (["ENOENT", "ENOTDIR"].includes(fileErrorCode(error))) return undefined;
     throw error;
   }
+}
+
+/** Makes a folder, and has the disk keep the names of those that were missing. */
+async function makeFolder(files: Files, folder: string): Promise<void> {
+  const parents: string[] = [];
+  for (let at = folder; at !== split(at)[0]; at = split(at)[0]) {
+    // What may not be looked at, above the folder that is permitted, is there.
+    const missing = await files.info(at).then(() => false, (e) => fileErrorCode(e) === "ENOENT");
+    if (!missing) break;
+    parents.unshift(split(at)[0]);
+  }
+  if (parents.length === 0) return;
+  await files.makeFolder(folder);
+  for (const parent of parents) await files.syncFolder(parent).catch(() => {});
 }
 
 function isKey(key: string): boolean {
@@ -361,19 +383,21 @@ function foreign(target: string, cause?: unknown): AuthError {
   );
 }
 
-/** Refuses a locked file that `keepOwner()` will refuse; only root may give files away. */
-async function checkOwner(files: Files, target: string): Promise<void> {
-  const [old, ours] = [
-    await present(files.info(target)),
-    await present(files.info(`${target}.lock`)),
-  ];
-  if (typeof old?.uid !== "number" || typeof ours?.uid !== "number") return;
+/**
+ * Refuses a locked file that `keepOwner()` will refuse; only root may give files away. The answer
+ * is when the lock was taken, by the clock of the file system.
+ */
+async function checkOwner(files: Files, target: string): Promise<number> {
+  const old = await present(files.info(target));
+  const ours = await files.info(`${target}.lock`);
+  if (typeof old?.uid !== "number" || ours.uid === null) return ours.mtimeMs;
   if (old.uid !== ours.uid && ours.uid !== 0) throw foreign(target);
+  return ours.mtimeMs;
 }
 
-/** Removes what writers and waiters that died left beside a file. */
-async function removeLeftovers(files: Files, folder: string, name: string): Promise<void> {
-  const written = (await files.info(`${folder}/${name}`)).mtimeMs;
+/** Removes what writers and waiters that died left beside a file, long before `since`. */
+async function removeLeftovers(files: Files, target: string, since: number): Promise<void> {
+  const [folder, name] = split(target);
   for (const entry of await files.entries(folder)) {
     if (!entry.name.startsWith(`${name}.`)) continue;
     const rest = entry.name.slice(name.length);
@@ -381,8 +405,13 @@ async function removeLeftovers(files: Files, folder: string, name: string): Prom
     const isFile = entry.isFile && /^\.[0-9a-f]{32}\.tmp$/.test(rest);
     const isFolder = entry.isFolder && /^\.lock\.[0-9a-f]{32}$/.test(rest);
     if (!isFile && !isFolder) continue;
-    if (written - (await files.info(path)).mtimeMs < LEFTOVER_MS) continue;
-    if (isFolder) await files.remove(`${path}/${rest.slice(6)}`, "file").catch(() => {});
-    await files.remove(path, isFile ? "file" : "folder").catch(() => {});
+    const written = (await present(files.info(path)))?.mtimeMs;
+    if (written === undefined || since - written < LEFTOVER_MS) continue;
+    if (isFile) {
+      await files.remove(path, "file").catch(() => {});
+      continue;
+    }
+    const { removePrepared } = await import("./file_lock.ts");
+    await removePrepared(files, target, path).catch(() => {});
   }
 }

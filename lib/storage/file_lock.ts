@@ -14,6 +14,9 @@
  *   and renamed to the data from there. A lock is only taken over once its
  *   folder is empty, so what a displaced holder had begun is gone, and its
  *   rename fails.
+ * - A full disk: the lock's folder holds some room from the start, which the
+ *   first write takes over. A lock that cannot have it is not taken, so a full
+ *   disk shows before a one-time token is spent, and not after.
  *
  * A holder renews the time of its file every second. It counts as dead at once
  * where the system says so (its process is gone, or its system lock is), else
@@ -37,8 +40,8 @@ export const LEASE_MS = 10_000;
 export interface HeldFileLock {
   /** Aborts once the lock is seen to be lost. */
   readonly signal: AbortSignal;
-  /** A fresh name inside the lock, for content that must not outlive it. */
-  scratch(): string;
+  /** A fresh name inside the lock, for content that must not outlive it; frees the room kept. */
+  scratch(): Promise<string>;
   /** Makes sure that the lock is still held. @throws {AuthError} where it is not. */
   confirm(): Promise<void>;
   /** Ends the lock as lost; returns the error that says so. */
@@ -65,6 +68,12 @@ interface Owner {
 }
 
 const OWNER = /^[0-9a-f]{32}$/;
+
+/** Room on the disk that a lock keeps for what is written under it, in bytes. */
+const ROOM_BYTES = 16_384;
+
+/** Name of the file inside the lock that keeps the room. */
+const room = (id: string) => `${id}.0.new`;
 
 /** 128 random bits as 32 hexadecimal digits. */
 export function randomName(): string {
@@ -159,6 +168,7 @@ export async function takeFileLock(
         for (const name of names) await remove(files, `${folder}/${name}`);
         if (!ready) {
           system?.close();
+          system = undefined;
           system = await prepare(files, prepared, id);
           ready = true;
         }
@@ -180,10 +190,7 @@ export async function takeFileLock(
   } finally {
     if (!taken) {
       system?.close();
-      if (ready) {
-        await remove(files, `${prepared}/${id}`).catch(() => {});
-        await files.remove(prepared, "folder").catch(() => {});
-      }
+      if (ready) await discard(files, prepared);
     }
   }
 }
@@ -197,6 +204,24 @@ async function namesIn(files: Files, folder: string): Promise<string[]> {
   }
 }
 
+/** Removes a folder that no other process uses, as far as that goes. */
+async function discard(files: Files, folder: string): Promise<void> {
+  try {
+    for (const name of await namesIn(files, folder)) await remove(files, `${folder}/${name}`);
+    await files.remove(folder, "folder");
+  } catch { /* It is taken for a leftover later. */ }
+}
+
+/**
+ * Removes the folder that a waiter which died had prepared. Renamed first: should the waiter be
+ * alive after all, it finds its folder gone and makes another one.
+ */
+export async function removePrepared(files: Files, target: string, path: string): Promise<void> {
+  const aside = `${target}.lock.${randomName()}`;
+  await files.rename(path, aside);
+  await discard(files, aside);
+}
+
 function remove(files: Files, path: string): Promise<boolean> {
   return tolerate(["ENOENT"], files.remove(path, "file"));
 }
@@ -208,19 +233,20 @@ async function prepare(
 ): Promise<{ close(): void } | undefined> {
   await files.makeFolder(prepared);
   const path = `${prepared}/${id}`;
+  let system: { close(): void } | undefined;
   try {
-    await remove(files, path);
+    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES), { sync: false });
     const space = await files.processSpace();
     await files.create(path, new Uint8Array(), { sync: false });
-    const system = await files.hold(path);
+    system = await files.hold(path);
     const owner: Owner = { pid: files.pid };
     if (space !== undefined) owner.space = space;
     if (system !== undefined) owner.held = true;
     await files.overwrite(path, new TextEncoder().encode(JSON.stringify(owner)));
     return system;
   } catch (error) {
-    await files.remove(path, "file").catch(() => {});
-    await files.remove(prepared, "folder").catch(() => {});
+    system?.close();
+    await discard(files, prepared);
     throw error;
   }
 }
@@ -287,7 +313,8 @@ class Held implements HeldFileLock {
     return this.#controller.signal;
   }
 
-  scratch(): string {
+  async scratch(): Promise<string> {
+    if (this.#scratches === 0) await remove(this.files, `${this.folder}/${room(this.id)}`);
     return `${this.#path}.${++this.#scratches}.new`;
   }
 
@@ -318,7 +345,7 @@ class Held implements HeldFileLock {
     await this.#beating;
     this.system?.close();
     // A scratch file is left only by a save that nobody waited for.
-    for (let n = 1; n <= this.#scratches; n++) {
+    for (let n = 0; n <= this.#scratches; n++) {
       await this.files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
     }
     await this.files.remove(this.#path, "file").catch(() => {});

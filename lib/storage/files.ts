@@ -54,18 +54,30 @@ export interface Files {
   entries(path: string): Promise<FolderEntry[]>;
   /** Sets the time of the last write to now. */
   touch(path: string): Promise<void>;
+  /** Whether this program can add to a folder; `undefined`: cannot be told. Leaves nothing behind. */
+  canAdd(folder: string): Promise<boolean | undefined>;
   /** Gives a file to another owner. */
   giveTo(path: string, uid: number, gid: number): Promise<void>;
   /** Number of this process. */
   readonly pid: number;
   /** Which processes `isAlive()` can speak of; `undefined`: of none. */
   processSpace(): Promise<string | undefined>;
-  /** Whether a process of the same space lives; `undefined`: cannot be told. */
+  /** Whether a process of the same space lives and can still run; `undefined`: cannot be told. */
   isAlive(pid: number): Promise<boolean | undefined>;
   /** Holds a file with a lock of the system that ends with this process; `undefined`: there is none. */
   hold(path: string): Promise<{ close(): void } | undefined>;
   /** Whether some process holds the file by `hold()`; `undefined`: cannot be told. */
   isHeld(path: string): Promise<boolean | undefined>;
+}
+
+/**
+ * Reads from the content of `/proc/PID/stat` whether the process can still run: one that was
+ * killed stays visible until its parent asks for it.
+ */
+export function canRun(stat: string): boolean {
+  // The name before the state may hold anything, closing brackets too.
+  const state = stat.slice(stat.lastIndexOf(")") + 1).trim()[0];
+  return state !== "Z" && state !== "X";
 }
 
 /** System error code such as `ENOENT`; `NotCapable` for Deno's missing permission. */

@@ -5,7 +5,7 @@
  */
 
 import { isGranted } from "../runtime.ts";
-import type { FileInfo, Files, FolderEntry } from "./files.ts";
+import { canRun, type FileInfo, type Files, type FolderEntry } from "./files.ts";
 
 /** Deno opens `/proc` only to programs that may do everything. */
 function mayDoAll(): boolean {
@@ -48,6 +48,15 @@ export const files: Files = {
     const now = new Date();
     await Deno.utime(path, now, now);
   },
+  async canAdd(folder: string): Promise<boolean | undefined> {
+    try {
+      // There is no call that only asks.
+      await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: ".planet-" }));
+      return true;
+    } catch (error) {
+      return error instanceof Deno.errors.NotCapable ? undefined : false;
+    }
+  },
   giveTo: (path: string, uid: number, gid: number): Promise<void> => Deno.chown(path, uid, gid),
   pid: Deno.pid,
   async processSpace(): Promise<string | undefined> {
@@ -61,13 +70,16 @@ export const files: Files = {
   },
   async isAlive(pid: number): Promise<boolean | undefined> {
     try {
-      await Deno.stat(`/proc/${pid}`);
-      return true;
+      return canRun(await Deno.readTextFile(`/proc/${pid}/stat`));
     } catch (error) {
-      return error instanceof Deno.errors.NotFound ? false : undefined;
+      if (!(error instanceof Deno.errors.NotFound)) return undefined;
     }
+    // Where other users' processes are hidden (hidepid), the first one is too.
+    return await Deno.stat("/proc/1").then(() => false, () => undefined);
   },
   async hold(path: string): Promise<{ close(): void } | undefined> {
+    // Windows renames no folder while a file in it is open.
+    if (Deno.build.os === "windows") return undefined;
     const file = await Deno.open(path, { read: true, write: true });
     try {
       if (await file.tryLock(true)) return file;

@@ -5,8 +5,9 @@
  */
 
 import {
+  access,
   chown,
-  lstat,
+  constants,
   mkdir,
   open,
   readdir,
@@ -21,7 +22,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import process from "node:process";
-import type { FileInfo, Files, FolderEntry } from "./files.ts";
+import { canRun, type FileInfo, type Files, type FolderEntry } from "./files.ts";
 
 /** File operations of Bun and Node. */
 export const files: Files = {
@@ -69,6 +70,8 @@ export const files: Files = {
     const now = new Date();
     await utimes(path, now, now);
   },
+  canAdd: (folder: string): Promise<boolean> =>
+    access(folder, constants.W_OK | constants.X_OK).then(() => true, () => false),
   giveTo: (path: string, uid: number, gid: number): Promise<void> => chown(path, uid, gid),
   pid: process.pid,
   async processSpace(): Promise<string | undefined> {
@@ -80,11 +83,14 @@ export const files: Files = {
       return undefined;
     }
   },
-  isAlive(pid: number): Promise<boolean | undefined> {
-    return lstat(`/proc/${pid}`).then(
-      () => true,
-      (error) => (error as { code?: string }).code === "ENOENT" ? false : undefined,
-    );
+  async isAlive(pid: number): Promise<boolean | undefined> {
+    try {
+      return canRun(await readFile(`/proc/${pid}/stat`, "utf8"));
+    } catch (error) {
+      if (!["ENOENT", "ESRCH"].includes((error as { code: string }).code)) return undefined;
+    }
+    // Where other users' processes are hidden (hidepid), the first one is too.
+    return await stat("/proc/1").then(() => false, () => undefined);
   },
   // Neither Bun nor Node has file locks of the system.
   hold: (): Promise<undefined> => Promise.resolve(undefined),

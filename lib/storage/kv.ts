@@ -14,7 +14,7 @@
 import { abandonable } from "../abort.ts";
 import { AuthError } from "../errors.ts";
 import { checkKey, checkObject, checkPrefix, corrupt, notFound, parseObject } from "./keys.ts";
-import { DEFAULT_LOCK_TIMEOUT_MS, lockTimeout, Turns } from "./turns.ts";
+import { lockTimeout, lockWaitMs, Turns } from "./turns.ts";
 import { unrefTimer } from "./select.ts";
 import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
@@ -222,7 +222,8 @@ export class KvStorage implements ObjectStorageProvider {
     options: LockOptions = {},
   ): Promise<T> {
     checkKey(key);
-    const { signal, timeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = options;
+    const { signal } = options;
+    const timeoutMs = lockWaitMs(options);
     const what = `the lock of ${where(key)}`;
     const since = performance.now();
     const next = await this.#turns.take(key, { signal, timeoutMs }, what);
@@ -279,7 +280,13 @@ export class KvStorage implements ObjectStorageProvider {
       seenAt = now;
       if (versionstamp === null || stillMs >= LEASE_MS) {
         lock.versionstamp = versionstamp;
-        if (await this.#guard("lock", key, () => this.#write(lock))) return lock;
+        try {
+          if (await this.#guard("lock", key, () => this.#write(lock))) return lock;
+        } catch (error) {
+          // The answer may be what got lost, and not the write.
+          await this.#release(key, lock);
+          throw error;
+        }
       }
       const ms = left();
       if (ms <= 0) throw late();

@@ -44,7 +44,7 @@ export function unrefTimer(timer: unknown): void {
 }
 
 /** Why files cannot be used without asking somebody; `undefined`: they can. */
-function whyNoFiles(): string | undefined {
+async function whyNoFiles(): Promise<string | undefined> {
   if (runtime === "other") return "this runtime has no files";
   const variable = homeVariable();
   if (!isGranted({ name: "env", variable })) return `--allow-env=${variable} is not granted`;
@@ -54,6 +54,11 @@ function whyNoFiles(): string | undefined {
     const path = `${home}/.planet`;
     if (!isGranted({ name, path })) return `--allow-${name}=${path} is not granted`;
   }
+  const files = await openFiles();
+  // What is there already serves readers even where nothing can be written.
+  if (await files.info(`${home}/.planet`).then(() => true, () => false)) return undefined;
+  if (!isGranted({ name: "write", path: home }) || !isGranted({ name: "read", path: home })) return;
+  if (await files.canAdd(home) === false) return `nothing can be written to the folder ${home}`;
 }
 
 async function openKv(reason: string): Promise<ChosenStorage | string> {
@@ -77,7 +82,7 @@ async function openKv(reason: string): Promise<ChosenStorage | string> {
 export async function chooseStorage(): Promise<ChosenStorage> {
   const notes: string[] = [];
   const isDeploy = readEnv("DENO_DEPLOYMENT_ID") !== undefined;
-  const noFiles = isDeploy ? "the disk of Deno Deploy does not last" : whyNoFiles();
+  const noFiles = isDeploy ? "the disk of Deno Deploy does not last" : await whyNoFiles();
   if (noFiles === undefined) {
     const { FileStorage } = await import("./file.ts");
     const storage = new FileStorage();
@@ -89,7 +94,8 @@ export async function chooseStorage(): Promise<ChosenStorage> {
     };
   }
   notes.push(noFiles);
-  const kv = await openKv(`Deno KV is there, and ${noFiles}`);
+  const readers = isDeploy ? "" : "; other users of this machine may be able to read its file";
+  const kv = await openKv(`Deno KV is there, and ${noFiles}${readers}`);
   if (typeof kv !== "string") return kv;
   notes.push(kv);
   const { MemoryStorage } = await import("./memory.ts");

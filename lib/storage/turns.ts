@@ -20,6 +20,21 @@ export function lockTimeout(what: string, waitedMs: number): AuthError {
   );
 }
 
+/** Longest wait that a timer can count, in milliseconds; longer ones would end at once. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+/**
+ * Reads how long to wait for a lock.
+ *
+ * @throws {TypeError} where `timeoutMs` is no number, or below 0.
+ */
+export function lockWaitMs({ timeoutMs = DEFAULT_LOCK_TIMEOUT_MS }: LockOptions): number {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    throw new TypeError("timeoutMs must be a number of milliseconds, 0 or more.");
+  }
+  return Math.min(timeoutMs, LONGEST_TIMER_MS);
+}
+
 /** Lines of waiters, one for each name. */
 export class Turns {
   readonly #tails = new Map<string, Promise<void>>();
@@ -30,7 +45,8 @@ export class Turns {
    * @throws {AuthError} `lock_timeout` naming `what`; after an abort, the reason of the signal.
    */
   async take(name: string, options: LockOptions, what: string): Promise<() => void> {
-    const { signal, timeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = options;
+    const { signal } = options;
+    const timeoutMs = lockWaitMs(options);
     signal?.throwIfAborted();
     const before = this.#tails.get(name);
     const { promise: mine, resolve: done } = Promise.withResolvers<void>();

@@ -123,8 +123,16 @@ async function byDeno(runtime: "bun" | "node"): Promise<string[]> {
     .filter((file) => fs.existsSync(file));
 }
 
+const located = new Map<Runtime, Promise<string[] | string>>();
+
 /** How to start a runtime, or why it cannot be had. */
-export async function locate(runtime: Runtime): Promise<string[] | string> {
+export function locate(runtime: Runtime): Promise<string[] | string> {
+  const known = located.get(runtime) ?? look(runtime);
+  located.set(runtime, known);
+  return known;
+}
+
+async function look(runtime: Runtime): Promise<string[] | string> {
   if (runtime === "deno") return [Deno.execPath()];
   const fits = (version: string) => runtime === "bun" || parseInt(version) >= NODE_MAJOR;
   const npx = ["npx", "--yes", runtime === "bun" ? BUN : NODE];
@@ -181,7 +189,9 @@ function testCommand(runtime: Runtime, start: string[], files: string[]): string
  * The program behind `start`, and an environment in which the programs that tests start find it
  * too. Published code is transpiled; here Node does it, parameter properties included.
  */
-async function nodeWorld(start: string[]): Promise<{ node: string; env: Record<string, string> }> {
+async function nodeWorld(
+  start: string[],
+): Promise<{ node: string; env: { NODE_OPTIONS: string; PATH: string } }> {
   const asked = await run([...start, "-p", '"EXEC:" + process.execPath'], { quiet: true });
   const node = asked.output.match(/^EXEC:(.+?)\r?$/m)?.[1];
   if (node === undefined) throw new Error(`Node does not say where it is: ${asked.output}`);
@@ -198,10 +208,13 @@ export async function runSuite(runtime: Runtime, files: string[]): Promise<Suite
     return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
   }
   console.log(`\n=== ${runtime}: ${files.length} files`);
-  const env = runtime === "node" ? await nodeWorld(start) : undefined;
+  // Tests that start processes of every runtime find the same Node, wherever they run.
+  const node = await locate("node");
+  const world = typeof node === "string" ? undefined : await nodeWorld(node);
+  const own = runtime === "node" && world !== undefined;
   const { code, output } = await run(
-    testCommand(runtime, env?.node ? [env.node] : start, files),
-    { env: env?.env },
+    testCommand(runtime, own ? [world.node] : start, files),
+    { env: own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" } },
   );
   const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
   const nothing = counts.passed + counts.failed + counts.skipped === 0;

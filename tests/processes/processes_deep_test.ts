@@ -1,10 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, AuthError } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
+import type { ExampleRuntime } from "../sandbox/run_example.ts";
 import { PROFILE, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
-import { availableRuntimes, startWorkers, type Worker } from "./workers.ts";
+import {
+  availableRuntimes,
+  onceIsEnough as skip,
+  sendSignal,
+  startWorkers,
+  type Worker,
+} from "./workers.ts";
 
 const { runtimes, missing } = availableRuntimes();
 for (const reason of missing) console.log(`SKIPPED processes of one runtime: ${reason}`);
@@ -43,7 +50,7 @@ test("60 processes on one expired session in files: 1 token request, 60 successe
     assertEquals(session.sandbox.counters.reuseDetections, 0);
     console.log(`60 processes (${runtimes.join(", ")}): 1 token request, 60 successes`);
   });
-}, { timeoutMs: 300_000 });
+}, { timeoutMs: 300_000, skip });
 
 test(
   "60 processes of a service account, nothing stored: 1 discovery and 1 token request",
@@ -56,7 +63,7 @@ test(
       assertEquals([log.count("discovery"), log.count("token")], [1, 1]);
     });
   },
-  { timeoutMs: 300_000 },
+  { timeoutMs: 300_000, skip },
 );
 
 test("6 processes over 30 real expiries of 2 s: 30 token requests", async () => {
@@ -72,7 +79,7 @@ test("6 processes over 30 real expiries of 2 s: 30 token requests", async () => 
     }
     assertEquals(session.sandbox.counters.reuseDetections, 0);
   });
-}, { timeoutMs: 300_000 });
+}, { timeoutMs: 300_000, skip });
 
 test("20 processes and 429 with Retry-After: 2: nobody asks again before that time", async () => {
   const session = await sharedSession();
@@ -87,7 +94,7 @@ test("20 processes and 429 with Retry-After: 2: nobody asks again before that ti
     assertEquals(rest, []);
     assert(second! - first! >= 2_000, `${second! - first!} ms`);
   });
-}, { timeoutMs: 300_000 });
+}, { timeoutMs: 300_000, skip });
 
 test("20 processes and 429 with Retry-After: 30: 1 request, and all know why", async () => {
   const session = await sharedSession();
@@ -99,7 +106,7 @@ test("20 processes and 429 with Retry-After: 30: 1 request, and all know why", a
     assertEquals(new Set(outcomes.map(({ code }) => code)), new Set(["throttled"]));
     assertEquals(session.sandbox.log.count("token"), 1);
   });
-}, { timeoutMs: 300_000 });
+}, { timeoutMs: 300_000, skip });
 
 test(
   "20 processes and a dead refresh token: 1 request, and all know that the session is over",
@@ -114,49 +121,50 @@ test(
       assertEquals(session.sandbox.log.count("token"), 1);
     });
   },
-  { timeoutMs: 300_000 },
+  { timeoutMs: 300_000, skip },
 );
 
-test("a holder that is stopped beyond its lease does not overwrite the newer state", async () => {
-  for (const runtime of runtimes) {
-    const session = await sharedSession();
-    await session.signIn();
-    await session.expire();
-    const asked = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    let requests = 0;
-    session.sandbox.settings.fault = async ({ kind }) => {
-      if (kind !== "token" || ++requests > 1) return undefined;
-      asked.resolve();
-      await goOn.promise;
-      return {
-        status: 200,
-        body: {
-          access_token: "late",
-          refresh_token: "late",
-          token_type: "Bearer",
-          expires_in: 3600,
-        },
-      };
-    };
-    const [late, other] = await startWorkers(2, session.user, [runtime]);
-    try {
-      const lateOutcome = late!.ask();
-      await asked.promise;
-      late!.child.kill("SIGSTOP");
-      const outcome = await other!.ask();
-      assertEquals(outcome.code, undefined, outcome.message);
-      const stored = await session.storage.load(TOKEN_KEY);
-      goOn.resolve();
-      late!.child.kill("SIGCONT");
-      assertEquals((await lateOutcome).token, outcome.token, "the late one adopts");
-      assertEquals(await session.storage.load(TOKEN_KEY), stored);
-    } finally {
-      await Promise.all([late, other].map((worker) => worker!.kill()));
-      await session.close();
-    }
+async function stopHolderBeyondItsLease(runtime: ExampleRuntime): Promise<void> {
+  const session = await sharedSession();
+  await session.signIn();
+  await session.expire();
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  let requests = 0;
+  session.sandbox.settings.fault = async ({ kind }) => {
+    if (kind !== "token" || ++requests > 1) return undefined;
+    asked.resolve();
+    await goOn.promise;
+    const late = { access_token: "late", refresh_token: "late", token_type: "Bearer" };
+    return { status: 200, body: { ...late, expires_in: 3600 } };
+  };
+  const [late, other] = await startWorkers(2, session.user, [runtime]);
+  try {
+    const lateOutcome = late!.ask();
+    await asked.promise;
+    sendSignal(late!.child, "SIGSTOP");
+    const outcome = await other!.ask();
+    assertEquals(outcome.code, undefined, outcome.message);
+    const stored = await session.storage.load(TOKEN_KEY);
+    goOn.resolve();
+    sendSignal(late!.child, "SIGCONT");
+    assertEquals((await lateOutcome).token, outcome.token, "the late one adopts");
+    assertEquals(await session.storage.load(TOKEN_KEY), stored);
+  } finally {
+    goOn.resolve();
+    await Promise.all([late, other].map((worker) => worker!.kill()));
+    await session.close();
   }
-}, { timeoutMs: 300_000 });
+}
+
+test(
+  "a holder that is stopped beyond its lease does not overwrite the newer state",
+  async () => {
+    // At once: nearly all of it is waiting for the lease.
+    await Promise.all(runtimes.map(stopHolderBeyondItsLease));
+  },
+  { timeoutMs: 300_000, skip },
+);
 
 test(
   "500 processes killed at random instants of a renewal: nothing torn, no session lost but in the gap",
@@ -184,8 +192,15 @@ test(
         await Promise.all(workers.map(killOne));
         const text = await readFile(join(folder, "token.json"), "utf8");
         assert(typeof JSON.parse(text).refresh_token === "string", "torn");
-        const answered = sandbox.log.entries.slice(before)
-          .filter(({ kind, status }) => kind === "token" && status === 200).length;
+        // What the killed ones had sent is still answered.
+        const requests = () =>
+          sandbox.log.entries.slice(before).filter(({ kind }) => kind === "token");
+        for (let seen = -1; seen !== requests().length;) {
+          seen = requests().length;
+          await pause(30);
+          while (requests().some(({ status }) => status === undefined)) await pause(5);
+        }
+        const answered = requests().filter(({ status }) => status === 200).length;
         const auth = Auth.fromOAuthUserDeviceCode({
           clientId: sandbox.clientId,
           environment: sandbox.environment,
@@ -193,28 +208,32 @@ test(
           storageProvider: session.storage,
         });
         const since = performance.now();
+        const measure = () => slowest = Math.max(slowest, performance.now() - since);
         try {
           await auth.accessToken({ forceRefresh: true });
+          measure();
         } catch (error) {
+          measure();
           if (!(error instanceof AuthError) || error.code !== "session_expired") throw error;
           assert(answered > 0, "lost although the server had answered nobody who was killed");
           gaps++;
           await session.signIn();
         }
-        slowest = Math.max(slowest, performance.now() - since);
         assert(slowest < STUCK_MS, `a lock was stuck for ${slowest} ms`);
       }
+      // Leftovers go with the first lock that is taken a minute later.
+      const hourAgo = new Date(Date.now() - 3_600_000);
+      for (const name of await readdir(folder)) await utimes(join(folder, name), hourAgo, hourAgo);
+      await session.storage.withLock!(TOKEN_KEY, () => Promise.resolve());
       const left = await readdir(folder);
-      assertEquals(left.filter((name) => name.startsWith("token.json.lock")), []);
+      assertEquals(left.filter((name) => /\.(lock|tmp|new)/.test(name)), []);
       console.log(
         `${kills} kills: 0 torn files, 0 sessions lost outside the gap, ${gaps} in the gap ` +
-          `between the server's answer and our write, slowest next renewal ${
-            Math.round(slowest)
-          } ms`,
+          `between the request and our write, slowest next renewal ${Math.round(slowest)} ms`,
       );
     } finally {
       await session.close();
     }
   },
-  { timeoutMs: 900_000 },
+  { timeoutMs: 900_000, skip },
 );

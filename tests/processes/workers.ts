@@ -41,6 +41,29 @@ export interface Outcome {
   readonly message?: string;
 }
 
+/** How a runtime starts a script of this repository. */
+export function startCommand(runtime: ExampleRuntime): [path: string, flags: string[]] {
+  const found = findRuntime(runtime);
+  if ("missing" in found) throw new Error(found.missing);
+  const links = join(ROOT, ".deno.links.json");
+  const flags = {
+    deno: ["run", "--quiet", "--no-prompt", "--no-check", "--unstable-kv", "-A", "--config"].concat(
+      existsSync(links) ? links : join(ROOT, "deno.json"),
+    ),
+    bun: ["run"],
+    node: ["--experimental-transform-types", "--disable-warning=ExperimentalWarning"],
+  };
+  return [found.path, flags[runtime]];
+}
+
+/** Sends a signal, any number of times: under Deno, `child.kill()` sends the first one only. */
+export function sendSignal(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(child.pid, signal);
+  } catch { /* It has ended already. */ }
+}
+
 /** A process that shares the session. */
 export class Worker {
   readonly runtime: ExampleRuntime;
@@ -52,15 +75,8 @@ export class Worker {
 
   constructor(runtime: ExampleRuntime, setup: WorkerSetup) {
     this.runtime = runtime;
-    const found = findRuntime(runtime);
-    if ("missing" in found) throw new Error(found.missing);
-    const links = join(ROOT, ".deno.links.json");
-    const flags = runtime === "deno"
-      ? ["run", "--quiet", "--no-prompt", "--no-check", "--unstable-kv", "-A", "--config"].concat(
-        existsSync(links) ? links : join(ROOT, "deno.json"),
-      )
-      : [];
-    this.child = spawn(found.path, [...flags, join(ROOT, "tests/processes/worker.ts")], {
+    const [path, flags] = startCommand(runtime);
+    this.child = spawn(path, [...flags, join(ROOT, "tests/processes/worker.ts")], {
       env: { ...process.env, NO_COLOR: "1", WORKER_SETUP: JSON.stringify(setup) },
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -86,7 +102,7 @@ export class Worker {
 
   /** Ends it, at once and at any line. */
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    this.child.kill(signal);
+    sendSignal(this.child, signal);
     await this.#exit;
     this.#reader.close();
   }
@@ -103,6 +119,11 @@ export function availableRuntimes(): { runtimes: ExampleRuntime[]; missing: stri
   }
   return { runtimes, missing };
 }
+
+/** Why a test that starts processes of every runtime itself does not run here. */
+export const onceIsEnough: string | undefined = "Deno" in globalThis
+  ? undefined
+  : "it starts processes of every runtime itself; running it under Deno is enough";
 
 /** Starts `count` processes, the runtimes in turn, and waits until all are loaded. */
 export async function startWorkers(

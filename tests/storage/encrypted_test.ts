@@ -1,13 +1,17 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { type KvLike, KvStorage } from "../../lib/storage/kv.ts";
+import { KvStorage } from "../../lib/storage/kv.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
+import { missingKv, missingKvServer, openKv, startKvServer } from "../_support/kv.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
 const KEY = ".planet/my-app/token.json";
+
+/** One for all tests; it ends with this program. */
+const server = missingKvServer === undefined ? await startKvServer() : undefined;
 const SECRET = "a-refresh-token";
 
 function newKey(length = 256): Promise<CryptoKey> {
@@ -33,19 +37,24 @@ storeContract("EncryptedStorage over FileStorage", async () => {
   };
 });
 
-const openKv =
-  (globalThis as { Deno?: { openKv?: (path: string) => Promise<KvLike & { close(): void }> } }).Deno
-    ?.openKv;
-
 storeContract("EncryptedStorage over KvStorage", async () => {
-  const kv = await openKv!(":memory:");
-  const key = await newKey();
+  const [kv, key] = [await openKv(":memory:"), await newKey()];
   return {
     storage: new EncryptedStorage(new KvStorage(kv), key),
     sibling: new EncryptedStorage(new KvStorage(kv), key),
     close: () => kv.close(),
   };
-}, { skip: openKv === undefined ? "no Deno.openKv here (Deno with --unstable-kv)" : undefined });
+}, { skip: missingKv });
+
+storeContract("EncryptedStorage over KvStorage over HTTP", async () => {
+  const [kv, key] = [await openKv(server!.url, server!.accessToken), await newKey()];
+  const prefix = [crypto.randomUUID()];
+  return {
+    storage: new EncryptedStorage(new KvStorage(kv, { prefix }), key),
+    sibling: new EncryptedStorage(new KvStorage(kv, { prefix }), key),
+    close: () => kv.close(),
+  };
+}, { skip: missingKvServer });
 
 test("EncryptedStorage lets no byte of a token through, and sees every flipped bit", async () => {
   const { path, remove } = await tempFolder();

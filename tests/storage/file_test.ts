@@ -101,7 +101,9 @@ test("FileStorage.save() and delete() do nothing once another took their lock", 
   inFolder(async (root, storage) => {
     const folder = `${root}/.planet/my-app`;
     await storage.withLock(KEY, async ({ signal }) => {
-      const [owner] = await readdir(`${folder}/token.json.lock`);
+      const names = await readdir(`${folder}/token.json.lock`);
+      const owner = names.find((name) => /^[0-9a-f]{32}$/.test(name));
+      await rm(`${folder}/token.json.lock/${owner}.0.new`);
       await rm(`${folder}/token.json.lock/${owner}`);
       await mkdir(`${folder}/token.json.lock`, { recursive: true });
       await writeFile(`${folder}/token.json.lock/${"0".repeat(32)}`, "");

@@ -2,22 +2,22 @@ import { assert, assertEquals } from "@std/assert";
 import { type KvAtomic, type KvEntry, type KvLike, KvStorage } from "../../lib/storage/kv.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
+import { missingKv, missingKvServer, openKv, startKvServer } from "../_support/kv.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
 const KEY = ".planet/my-app/token.json";
 
-type Kv = KvLike & { close(): void };
-const openKv = (globalThis as { Deno?: { openKv?: (path: string) => Promise<Kv> } }).Deno?.openKv;
-const skip = openKv === undefined ? "no Deno.openKv here (Deno with --unstable-kv)" : undefined;
+/** One for all tests; it ends with this program. */
+const server = missingKvServer === undefined ? await startKvServer() : undefined;
 
 storeContract("KvStorage in memory", async () => {
-  const kv = await openKv!(":memory:");
+  const kv = await openKv(":memory:");
   return { storage: new KvStorage(kv), sibling: new KvStorage(kv), close: () => kv.close() };
-}, { skip });
+}, { skip: missingKv });
 
 storeContract("KvStorage in a file", async () => {
   const { path, remove } = await tempFolder();
-  const [one, two] = [await openKv!(`${path}/kv.db`), await openKv!(`${path}/kv.db`)];
+  const [one, two] = [await openKv(`${path}/kv.db`), await openKv(`${path}/kv.db`)];
   return {
     storage: new KvStorage(one),
     sibling: new KvStorage(two),
@@ -27,7 +27,21 @@ storeContract("KvStorage in a file", async () => {
       await remove();
     },
   };
-}, { skip });
+}, { skip: missingKv });
+
+storeContract("KvStorage over HTTP", async () => {
+  const { url, accessToken } = server!;
+  const [one, two] = [await openKv(url, accessToken), await openKv(url, accessToken)];
+  const prefix = [crypto.randomUUID()];
+  return {
+    storage: new KvStorage(one, { prefix }),
+    sibling: new KvStorage(two, { prefix }),
+    close() {
+      one.close();
+      two.close();
+    },
+  };
+}, { skip: missingKvServer });
 
 /** A database in a map, with the rules of Deno KV that matter here. */
 class FakeKv implements KvLike {
