@@ -20,6 +20,24 @@ export interface ParsedCallbackUrl {
 
 const SHAPE = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(\/[^?#\\\s]*)?$/i;
 
+/** What is wrong with a text that is no such URL; the text itself may hold a password. */
+function faultOf(text: string): string {
+  if (/^https:/i.test(text)) return "it begins with https, but the listener speaks http";
+  if (!/^http:\/\//i.test(text)) return "it does not begin with http://";
+  if (/\s/.test(text)) return "it has a space in it";
+  if (/^http:\/\/[^/?#]*@/i.test(text)) return "it has a user name in it";
+  if (text.includes("?")) return "it has a query (?) in it";
+  if (text.includes("#")) return "it has a fragment (#) in it";
+  const [, host, port] = /^http:\/\/(\[[^\]]*\]|[^:/]*)(?::([^/]*))?/i.exec(text) ?? [];
+  if (!/^(localhost|127\.0\.0\.1|\[::1\])$/i.test(host ?? "")) {
+    return "its host is none of localhost, 127.0.0.1, [::1]";
+  }
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535)) {
+    return "its port is no number from 0 to 65535";
+  }
+  return "its path cannot be used";
+}
+
 /**
  * Checks `text`, a redirect URI.
  *
@@ -28,11 +46,11 @@ const SHAPE = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(\/[^?#\
 export function parseCallbackUrl(text: string): ParsedCallbackUrl {
   const match = SHAPE.exec(text);
   const port = Number(match?.[2] ?? 80);
-  if (match === null || port > 65535) {
+  if (match === null || port > 65535 || !URL.canParse(text)) {
     throw new AuthError(
       "invalid_argument",
-      "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), PORT at most 65535, " +
-        "without user name, query or fragment: the given one is different.",
+      "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), as it is registered: " +
+        `${faultOf(text)}.`,
     );
   }
   return {

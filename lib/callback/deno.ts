@@ -22,7 +22,7 @@ const bind: Bind = (hostname, port, handle, optional = false) => {
       onListen: () => {},
       onError: () => new Response(null, { status: 400 }),
     }, async (request) => {
-      const { body, headers, status } = handle(await readRequest(request));
+      const { body, headers, status } = await handle(await readRequest(request));
       return new Response(body, { headers, status });
     });
     const stop = async () => {

@@ -6,8 +6,8 @@
 
 import { AuthError } from "../errors.ts";
 import type { ParsedCallbackUrl } from "./callback_url.ts";
-import { page, type PageAnswer, type PageName } from "./pages.ts";
-import type { CallbackExpectation } from "./types.ts";
+import { page, type PageAnswer } from "./pages.ts";
+import type { CallbackExpectation, CallbackPageKind } from "./types.ts";
 
 /** What the handler reads of a request. */
 export interface CallbackRequest {
@@ -15,6 +15,8 @@ export interface CallbackRequest {
   method: string;
   /** Path and query as they were sent. */
   target: string;
+  /** Host and port of a target that was sent as a whole URL. */
+  authority?: string;
   /** Reads a header field. */
   header(name: string): string | null;
   /** Form of a POST, at most {@linkcode MAX_BYTES} long; absent otherwise. */
@@ -29,6 +31,8 @@ export interface CallbackAnswer extends PageAnswer {
   failure?: AuthError;
   /** Whether this is the last page, after which nothing is left to show. */
   last?: boolean;
+  /** Whether the page says that all went well, which is known only when the code is redeemed. */
+  hopeful?: boolean;
 }
 
 /** Longest target and form that are looked at. */
@@ -46,27 +50,31 @@ export function createHandler(
   parsed: ParsedCallbackUrl,
   port: number,
 ): (request: CallbackRequest) => CallbackAnswer {
-  const { applicationName, issuer, issuerRequired, state } = expectation;
+  const { formPost, issuer, issuerRequired, state } = expectation;
   const hosts = [`${parsed.host}:${port}`, ...(port === 80 ? [parsed.host] : [])];
-  const show = (name: PageName, status?: number): CallbackAnswer => {
-    const answer = page(name, applicationName);
+  const isHere = (host: string) => hosts.includes(host.toLowerCase());
+  const show = (kind: CallbackPageKind, status?: number): CallbackAnswer => {
+    const answer = page(kind, expectation);
     return status === undefined ? answer : { ...answer, status };
   };
-  let outcome: PageName | undefined;
+  let outcome: CallbackPageKind | undefined;
 
   return (request) => {
     if (request.target.length > MAX_BYTES) return show("not_found", 414);
     const mark = request.target.indexOf("?");
     const path = mark < 0 ? request.target : request.target.slice(0, mark);
-    if (!hosts.includes((request.header("host") ?? "").toLowerCase())) return show("not_found");
+    const host = request.header("host") ?? "";
+    if (!isHere(host) || !isHere(request.authority ?? host)) return show("not_found");
     if (path !== parsed.pathname) return show("not_found");
     if (request.header("sec-purpose") !== null || request.header("purpose") !== null) {
       return show("not_found", 503);
     }
-    const isForm = request.method === "POST" && request.form !== undefined;
+    const isForm = formPost === true && request.method === "POST" && request.form !== undefined;
     if (request.method !== "GET" && !isForm) return show("not_found", 405);
     const text = isForm ? request.form! : mark < 0 ? "" : request.target.slice(mark + 1);
-    if (text === "" && outcome !== undefined) return { ...show(outcome), last: true };
+    if (text === "" && outcome !== undefined) {
+      return { ...show(outcome), last: true, hopeful: outcome === "success" };
+    }
     const query = new URLSearchParams(text);
     const once = ["state", "code", "error", "iss"].every((name) => query.getAll(name).length < 2);
     if (outcome !== undefined || !once || !sameText(query.get("state") ?? "", state)) {
@@ -83,12 +91,16 @@ export function createHandler(
       return { ...show("wrong"), failure, last: true };
     }
     if (query.has("code") === query.has("error")) return show("wrong");
-    outcome = query.has("code") ? "success" : "denied";
+    outcome = query.has("code")
+      ? "success"
+      : query.get("error") === "access_denied"
+      ? "denied"
+      : "failed";
     // A clean URL takes the code out of the address bar and the history.
-    const answer = page(outcome, applicationName);
+    const { headers } = page(outcome, expectation);
     return {
       status: 303,
-      headers: { ...answer.headers, location: parsed.pathname },
+      headers: { ...headers, location: parsed.pathname },
       body: "",
       result: query,
     };

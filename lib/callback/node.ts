@@ -1,5 +1,5 @@
 /**
- * The callback listener on `node:http`; serves Node and Bun.
+ * The callback listener on `node:http`.
  *
  * @module
  */
@@ -7,15 +7,16 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type CallbackRequest, MAX_BYTES } from "./handler.ts";
-import { type Bind, openListener } from "./listener.ts";
+import { type Bind, DRAIN_MS, openListener } from "./listener.ts";
 import type { Listen } from "./types.ts";
 
 async function read(request: IncomingMessage): Promise<CallbackRequest> {
-  const { headers, method = "", url = "/" } = request;
+  const { headers, headersDistinct, method = "", url = "/" } = request;
   const result: CallbackRequest = {
     method,
     target: url,
-    header: (name) => headers[name] === undefined ? null : String(headers[name]),
+    // A field that was sent twice must not pass for its first value.
+    header: (name) => headersDistinct[name]?.join(", ") ?? null,
   };
   const type = headers["content-type"] ?? "";
   const length = Number(headers["content-length"] ?? NaN);
@@ -30,19 +31,20 @@ async function read(request: IncomingMessage): Promise<CallbackRequest> {
 
 const bind: Bind = (hostname, port, handle) =>
   new Promise((resolve) => {
-    const server = createServer({ maxHeaderSize: 2 * MAX_BYTES }, (request, response) => {
-      read(request).then((read) => {
-        const { body, headers, status } = handle(read);
+    const limits = { maxHeaderSize: 2 * MAX_BYTES, connectionsCheckingInterval: 2_000 };
+    const server = createServer(limits, (request, response) => {
+      read(request).then(handle).then(({ body, headers, status }) => {
         response.writeHead(status, headers).end(body);
       }).catch(() => response.destroy());
     });
     server.headersTimeout = 10_000;
     server.requestTimeout = 15_000;
-    server.maxConnections = 512;
+    server.timeout = 30_000;
+    server.maxConnections = 1_024;
     const stop = () =>
       new Promise<void>((done) => {
         server.close(() => done());
-        setTimeout(() => server.closeAllConnections(), 100);
+        setTimeout(() => server.closeAllConnections(), DRAIN_MS);
       });
     server.once("error", (error: Error & { code?: string }) =>
       resolve(error.code === "EADDRINUSE" ? "taken" : "unavailable"));

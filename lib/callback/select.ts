@@ -16,6 +16,10 @@ export const listen: Listen = async (expectation) => {
       "Sign in with a device code: this runtime cannot listen for the browser's answer.",
     );
   }
-  const { listen } = runtime === "deno" ? await import("./deno.ts") : await import("./node.ts");
+  const { listen } = runtime === "deno"
+    ? await import("./deno.ts")
+    : runtime === "bun"
+    ? await import("./bun.ts")
+    : await import("./node.ts");
   return await listen(expectation);
 };

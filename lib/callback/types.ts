@@ -4,6 +4,37 @@
  * @module
  */
 
+/** Which page the browser shows. */
+export type CallbackPageKind =
+  | "success"
+  | "denied"
+  | "failed"
+  | "received"
+  | "wrong"
+  | "not_found";
+
+/** A page that the browser shows, in words. */
+export interface CallbackPage {
+  /**
+   * Which page: signed in (`success`), refused by the person (`denied`), not
+   * finished (`failed`), answer taken while the rest still goes on (`received`),
+   * an answer of another or an expired sign-in (`wrong`), another address (`not_found`).
+   */
+  kind: CallbackPageKind;
+  /** Name of the application, as text: escape it before it goes into HTML. */
+  applicationName: string;
+  /** Heading of the built-in page, as text. */
+  title: string;
+  /** Sentences below the heading of the built-in page, as text. */
+  message: string;
+}
+
+/**
+ * Writes the HTML of a page. Scripts and outside resources are blocked in any
+ * case, and what it throws brings the built-in page back.
+ */
+export type RenderCallbackPage = (page: CallbackPage) => string;
+
 /** What the listener waits for. */
 export interface CallbackExpectation {
   /**
@@ -17,8 +48,12 @@ export interface CallbackExpectation {
   issuer: string;
   /** Whether an answer without `iss` is refused (RFC 9207 §2.4). */
   issuerRequired: boolean;
+  /** Whether the answer comes as a form by POST (`response_mode=form_post`); default: by GET. */
+  formPost?: boolean;
   /** Name of the application, for the page that the browser shows. */
   applicationName?: string;
+  /** Replaces the built-in pages. */
+  callbackPage?: RenderCallbackPage;
 }
 
 /** A listener that is bound and accepts the authorization response. */
@@ -32,8 +67,11 @@ export interface CallbackListener {
    * @throws {AuthError} `issuer_mismatch`; after an abort, the reason of `signal`.
    */
   wait(signal: AbortSignal): Promise<URLSearchParams>;
-  /** Stops listening, at once and for good; the last page is still delivered. */
-  close(): Promise<void>;
+  /**
+   * Stops listening, at once and for good. A browser that waits for its last
+   * page still gets it: how the sign-in ended, by default well.
+   */
+  close(outcome?: "success" | "failed"): Promise<void>;
 }
 
 /**
