@@ -111,6 +111,7 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
     "login.planet.com": new URL(environment.userAuthServer).host,
     "services.sentinel-hub.com": new URL(environment.m2mAuthServer).host,
     "api.planet.com": new URL(url).host,
+    "127.0.0.1:8000": "127.0.0.1:0",
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
   };
@@ -135,7 +136,8 @@ function denoDir(): string {
   return join(XDG_CACHE_HOME ?? join(home, ".cache"), "deno");
 }
 
-async function command(
+/** How an example is started with exactly the flags of its header. */
+export async function exampleCommand(
   name: string,
   runtime: ExampleRuntime,
   world: ExampleWorld,
@@ -158,6 +160,19 @@ async function command(
   return [found.path, "run", "--quiet", "--no-prompt", "--config", config, ...flags, file];
 }
 
+/** The variables that an example gets. */
+export function exampleEnvironment(world: ExampleWorld): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? "",
+    HOME: world.home,
+    BROWSER: world.browser,
+    DENO_DIR: denoDir(),
+    NO_COLOR: "1",
+    PLANET_SANDBOX: world.sandbox.url,
+    ...(process.env.JSR_URL ? { JSR_URL: process.env.JSR_URL } : {}),
+  };
+}
+
 /** How an example is run. */
 export interface RunOptions {
   /** Runtime; default Deno. */
@@ -166,26 +181,23 @@ export interface RunOptions {
   readonly echo?: boolean;
   /** Longest time in milliseconds; default a minute. */
   readonly timeoutMs?: number;
+  /** Arguments of the example. */
+  readonly args?: readonly string[];
+  /** What is run in the place of the runtime with the example's file and flags. */
+  readonly command?: readonly string[];
 }
 
 /** Runs an example in `world`; confirms a device where it shows a URL for one. */
 export async function runExample(
   name: string,
   world: ExampleWorld,
-  { echo = false, runtime = "deno", timeoutMs = 60_000 }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<ExampleRun> {
-  const [program, ...flags] = await command(name, runtime, world);
-  const child = spawn(program!, flags, {
+  const { args = [], echo = false, runtime = "deno", timeoutMs = 60_000 } = options;
+  const [program, ...flags] = options.command ?? await exampleCommand(name, runtime, world);
+  const child = spawn(program!, [...flags, ...args], {
     cwd: world.home,
-    env: {
-      PATH: process.env.PATH ?? "",
-      HOME: world.home,
-      BROWSER: world.browser,
-      DENO_DIR: denoDir(),
-      NO_COLOR: "1",
-      PLANET_SANDBOX: world.sandbox.url,
-      ...(process.env.JSR_URL ? { JSR_URL: process.env.JSR_URL } : {}),
-    },
+    env: exampleEnvironment(world),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const texts = { stdout: "", stderr: "" };

@@ -1,0 +1,176 @@
+/**
+ * The edge, for real: `examples/edge_worker.ts` in workerd, its session in memory and in a KV
+ * namespace, against the sandbox.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
+import {
+  isOfRuntime,
+  type Isolate,
+  type IsolateOptions,
+  nodeModules,
+  noWorkerd,
+  startIsolate,
+} from "./workerd.ts";
+
+const OPTIONS = {
+  skip: "Deno" in globalThis ? noWorkerd() : "all happens in workerd, which Deno's turn starts",
+  leaks: "miniflare leaves timers and message ports",
+};
+const HOME = "http://edge.test/";
+/** Past 3/4 of the sandbox's hour, and before its end. */
+const REFRESH_DUE = 2_900_000;
+
+/** Runs `body` with a cold isolate. */
+async function withIsolate(
+  sandbox: Sandbox,
+  body: (isolate: Isolate) => Promise<void>,
+  more: Partial<IsolateOptions> = {},
+): Promise<void> {
+  const { clientId, clientSecret } = sandbox.m2m;
+  const isolate = await startIsolate({
+    bindings: {
+      PL_CLIENT_ID: clientId,
+      PL_CLIENT_SECRET: clientSecret,
+      ENVIRONMENT: sandbox.environment,
+    },
+    ...more,
+  });
+  try {
+    await body(isolate);
+  } finally {
+    await isolate.dispose();
+  }
+}
+
+/** Sends `count` requests at once; every one of them must be answered with the searches. */
+async function ask(isolate: Isolate, sandbox: Sandbox, count = 1): Promise<void> {
+  const answers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const response = await isolate.dispatchFetch(HOME);
+      return { status: response.status, text: await response.text() };
+    }),
+  );
+  const names = JSON.stringify(sandbox.api.searchNames.slice(-5).reverse());
+  for (const { status, text } of answers) assertEquals([status, text], [200, names]);
+}
+
+/** What the isolate tells of itself. */
+async function watch(isolate: Isolate, path = "watch"): Promise<Record<string, unknown>> {
+  return await (await isolate.dispatchFetch(HOME + path)).json();
+}
+
+const tokenRequests = (sandbox: Sandbox) => sandbox.log.count("token", "client_credentials");
+
+/** The credentials of the calls to the API, in order. */
+function sent(sandbox: Sandbox): unknown[] {
+  return sandbox.log.entries.filter(({ kind }) => kind === "api")
+    .map(({ headers }) => headers.authorization);
+}
+
+/** Waits until something holds that another process brings about. */
+async function until(holds: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!holds() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert(holds(), "It did not come true within 10 s.");
+}
+
+test(
+  "workerd: 100 requests at once on a cold isolate cost one token request",
+  () =>
+    withSandbox((sandbox) =>
+      withIsolate(sandbox, async (isolate) => {
+        await ask(isolate, sandbox, 100);
+        assertEquals(tokenRequests(sandbox), 1);
+        assertEquals(new Set(sent(sandbox)).size, 1);
+        // No timer waits, and nothing but web standards is there.
+        assertEquals(await watch(isolate), { waiting: 0, intervals: 0, foreign: [] });
+      })
+    ),
+  OPTIONS,
+);
+
+test(
+  "workerd: isolates share a session in a KV namespace, which never sees the client secret",
+  () =>
+    withSandbox(async (sandbox) => {
+      const folder = await tempFolder();
+      const more = { kvNamespaces: ["SESSIONS"], kvPersist: folder.path };
+      try {
+        await withIsolate(sandbox, async (isolate) => {
+          await ask(isolate, sandbox, 100);
+          assertEquals(tokenRequests(sandbox), 1);
+          assertEquals(await watch(isolate), { waiting: 0, intervals: 0, foreign: [] });
+          const namespace = await isolate.getKVNamespace("SESSIONS");
+          const client = await namespace.get(".planet/edge/auth_client.json");
+          assert(client !== null && client.includes(sandbox.m2m.clientId), `There is ${client}.`);
+          assert(!client.includes(sandbox.m2m.clientSecret), "The secret was stored.");
+          assert(await namespace.get(".planet/edge/token.json"), "There is no token.");
+        }, more);
+        await withIsolate(sandbox, async (isolate) => {
+          await ask(isolate, sandbox, 10);
+          assertEquals(tokenRequests(sandbox), 1);
+        }, more);
+      } finally {
+        await folder.remove();
+      }
+    }),
+  OPTIONS,
+);
+
+test(
+  "workerd: a renewal behind a request goes on after its answer (waitUntil)",
+  () =>
+    withSandbox((sandbox) =>
+      withIsolate(sandbox, async (isolate) => {
+        await ask(isolate, sandbox);
+        const [first] = sent(sandbox);
+        sandbox.settings.tokenLatencyMs = 500;
+        await watch(isolate, `ahead?ms=${REFRESH_DUE}`);
+        await ask(isolate, sandbox);
+        const answered = sandbox.log.entries.filter(({ kind, status }) =>
+          kind === "token" && status !== undefined
+        ).length;
+        assertEquals(answered, 1, "The caller waited for the renewal.");
+        assertEquals(sent(sandbox)[1], first);
+        await until(() =>
+          sandbox.log.entries.filter((entry) => entry.kind === "token")[1]?.status === 200
+        );
+        // The new token's life begins at the real time.
+        await watch(isolate, "ahead?ms=0");
+        await ask(isolate, sandbox, 10);
+        assertEquals(tokenRequests(sandbox), 2);
+        assert(sent(sandbox).at(-1) !== first, "The new token is not used.");
+        assertEquals((await watch(isolate)).waiting, 0);
+      })
+    ),
+  OPTIONS,
+);
+
+test(
+  "workerd: a request that is cut off leaves the sign-in that it began to the others",
+  () =>
+    withSandbox((sandbox) =>
+      withIsolate(sandbox, async (isolate) => {
+        sandbox.settings.tokenLatencyMs = 300;
+        const stop = new AbortController();
+        const gone = isolate.dispatchFetch(HOME, { signal: stop.signal }).catch(() => {});
+        await until(() => tokenRequests(sandbox) === 1);
+        stop.abort();
+        await gone;
+        await ask(isolate, sandbox, 10);
+        assertEquals(tokenRequests(sandbox), 1);
+      })
+    ),
+  OPTIONS,
+);
+
+test("workerd: only files named for a runtime name node: modules, so that no other import reaches one", () => {
+  const names = nodeModules();
+  assert(names.length > 0);
+  assertEquals(names.filter((name) => !isOfRuntime(name)), []);
+});

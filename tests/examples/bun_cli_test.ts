@@ -1,0 +1,105 @@
+/**
+ * `examples/bun_cli.ts` under Bun, as a script and as one file, against the sandbox.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { spawnSync } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { test } from "../_support/harness.ts";
+import {
+  type ExampleRun,
+  type ExampleWorld,
+  exampleWorld,
+  runExample,
+} from "../sandbox/run_example.ts";
+
+const FILE = fileURLToPath(new URL("../../examples/bun_cli.ts", import.meta.url));
+const OPTIONS = {
+  skip: process.versions.bun ? undefined : "examples/bun_cli.ts is for Bun",
+  timeoutMs: 120_000,
+};
+
+type Run = (...args: string[]) => Promise<ExampleRun>;
+
+/** Goes through all commands, from nobody to nobody. */
+async function useAll(run: Run, { home, sandbox }: ExampleWorld): Promise<void> {
+  const done = async (...args: string[]) => {
+    const result = await run(...args);
+    assertEquals(result.code, 0, result.stderr);
+    return result;
+  };
+  const nobody = await run("token");
+  assertEquals([nobody.code, nobody.stdout], [1, ""]);
+  assertMatch(nobody.stderr, /^Sign in first/);
+  assertEquals(JSON.parse((await run("whoami")).stdout).state, "none");
+
+  assertEquals((await done("login")).stdout, "");
+  const token = (await done("token")).stdout.trim();
+  assertMatch(token, /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/);
+  const { clientId, profileName, state, storage } = JSON.parse((await done("whoami")).stdout);
+  assertEquals(
+    { clientId, profileName, state, storage },
+    {
+      clientId: sandbox.clientId,
+      profileName: "example-bun-cli",
+      state: "valid",
+      storage: "file",
+    },
+  );
+  const listed = (await done("searches")).stdout.trim().split("\n");
+  assertEquals(
+    listed.map((line) => line.replace(/^[0-9a-f]{32} {2}/, "")).sort(),
+    [...sandbox.api.searchNames].sort(),
+  );
+  assertEquals((await done("token")).stdout.trim(), token);
+  assertEquals(sandbox.log.count("token"), 1);
+
+  await done("logout");
+  assertEquals(sandbox.liveRefreshTokens, 0);
+  assertEquals((await run("token")).code, 1);
+  assert(!readdirSync(join(home, ".planet", "example-bun-cli")).includes("token.json"));
+
+  await done("login", "--device");
+  assert((await done("token")).stdout.trim() !== token);
+  assertEquals([(await run()).code, (await run("dance")).code], [2, 2]);
+}
+
+/** Runs `body` in a world of its own. */
+async function inWorld(body: (world: ExampleWorld) => Promise<void>): Promise<void> {
+  const world = await exampleWorld();
+  try {
+    await body(world);
+  } finally {
+    await world.close();
+  }
+}
+
+test(
+  "examples/bun_cli.ts signs in, tells who it is, calls the API and signs out",
+  () =>
+    inWorld((world) =>
+      useAll((...args) => runExample("bun_cli", world, { runtime: "bun", args }), world)
+    ),
+  OPTIONS,
+);
+
+test(
+  "examples/bun_cli.ts does the same as one file (bun build --compile)",
+  () =>
+    inWorld(async (world) => {
+      const program = join(world.home, "my-planet");
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        ["build", "--compile", "--outfile", program, FILE],
+        { cwd: world.home, encoding: "utf8" },
+      );
+      assertEquals(status, 0, stderr);
+      console.log(`one file: ${(statSync(program).size / 1e6).toFixed(0)} MB`);
+      await useAll((...args) => runExample("bun_cli", world, { command: [program], args }), world);
+    }),
+  OPTIONS,
+);
