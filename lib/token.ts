@@ -9,7 +9,7 @@
  */
 
 import { AuthError } from "./errors.ts";
-import type { JsonObject } from "./storage/types.ts";
+import type { JsonObject, JsonValue } from "./storage/types.ts";
 
 /** Longest life that is believed, in seconds: 100 years. More would overflow dates. */
 const LONGEST_LIFE = 100 * 366 * 86_400;
@@ -58,6 +58,24 @@ function text(raw: JsonObject, member: string): string | undefined {
 /** What an HTTP header value may hold of a token (RFC 6750 §2.1, widened to visible ASCII). */
 const SENDABLE = /^[\x21-\x7e]+$/;
 
+/** What a refresh token may hold (RFC 6749 §A.17). */
+const PRINTABLE = /^[\x20-\x7e]+$/;
+
+/** Deepest nesting of a member that is kept; every store takes one level more. */
+const DEEPEST = 32;
+
+/** Tells whether every store takes a value: no endless numbers, no bottomless nesting. */
+function isStorable(value: JsonValue | undefined, depth = 0): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object" || value === null) return true;
+  return depth < DEEPEST && Object.values(value).every((part) => isStorable(part, depth + 1));
+}
+
+/** The members that can be stored: an odd one that nobody asked for must not cost the session. */
+function storable(raw: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(raw).filter(([, value]) => isStorable(value)));
+}
+
 /**
  * The tokens of one session. Immutable; keeps every member it was made of, and
  * shows none of them to `console.log` or `JSON.stringify`.
@@ -73,7 +91,7 @@ export class TokenSet {
     const { issuedAt, expiresAt } = life(raw, Math.floor(nowMs / 1000));
     this.issuedAt = issuedAt;
     if (expiresAt !== undefined) this.expiresAt = expiresAt;
-    this.#raw = { ...raw, _iat: issuedAt };
+    this.#raw = { ...storable(raw), _iat: issuedAt };
     if (expiresAt !== undefined) this.#raw._exp = expiresAt;
   }
 
@@ -100,7 +118,9 @@ export class TokenSet {
     const fresh: JsonObject = { ...response };
     delete fresh._iat;
     delete fresh._exp;
-    if (text(fresh, "refresh_token") === undefined) delete fresh.refresh_token;
+    // A token that the server cannot have meant must not replace one that may be alive.
+    const refreshToken = text(fresh, "refresh_token");
+    if (refreshToken === undefined || !PRINTABLE.test(refreshToken)) delete fresh.refresh_token;
     return new TokenSet({ ...kept, ...fresh }, nowMs);
   }
 

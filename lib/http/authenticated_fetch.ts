@@ -84,6 +84,9 @@ function withHeader(
   return copy;
 }
 
+/** A redirect that nobody can follow; a `TypeError`, as `fetch` has it. */
+export class RedirectError extends TypeError {}
+
 /** Lets an answer's connection go; nobody waits for that, since a copied body never ends. */
 function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
@@ -96,7 +99,7 @@ function redirected(trip: Trip, response: Response, origins: readonly string[]):
   const from = new URL(trip.url);
   const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
   if (to === undefined || !/^https?:$/.test(to.protocol)) {
-    throw new TypeError("The redirect leads to no http or https URL.");
+    throw new RedirectError("The redirect leads to no http or https URL.");
   }
   if (from.hash !== "" && to.hash === "") to.hash = from.hash;
   const headers = new Headers(trip.init.headers);
@@ -110,7 +113,7 @@ function redirected(trip: Trip, response: Response, origins: readonly string[]):
     delete init.body;
     for (const name of BODY_HEADERS) headers.delete(name);
   } else if (!canReplay(trip.init.body)) {
-    throw new TypeError("The redirect asks for the body again, which was a stream.");
+    throw new RedirectError("The redirect asks for the body again, which was a stream.");
   }
   if (to.origin !== from.origin) { for (const name of ORIGIN_HEADERS) headers.delete(name); }
   return { url: to.href, init, trusted: trip.trusted && origins.includes(to.origin) };
@@ -159,7 +162,7 @@ export function authenticatedFetch(
       const next = redirected(trip, last, allowedOrigins);
       if (next === undefined) break;
       discard(last);
-      if (count > MOST_REDIRECTS) throw new TypeError("There were more than 20 redirects.");
+      if (count > MOST_REDIRECTS) throw new RedirectError("There were more than 20 redirects.");
       last = next.trusted
         ? await sendTrusted(next.url, next.init)
         : await (transport ?? globalThis.fetch)(next.url, { ...next.init, redirect: "manual" });

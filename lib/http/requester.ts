@@ -21,6 +21,7 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
+import { RedirectError } from "./authenticated_fetch.ts";
 import { Limiter, type Limits } from "./limiter.ts";
 import { retryAfterMs } from "../retry_after.ts";
 import { canReplay } from "./request_parts.ts";
@@ -152,12 +153,15 @@ export class Requester {
         timeoutMs / 1000
       } s.`,
     );
+    passing.add(late);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const watch: Watch = {
       waiting: () => timer = setTimeout(() => limit.abort(late), timeoutMs),
       moved: () => clearTimeout(timer),
       ended: () => limit.release(),
     };
+    const explain = (error: unknown) =>
+      limit.signal.aborted ? limit.signal.reason : asTypedError(error, url);
     let isOpen = false;
     watch.waiting();
     try {
@@ -165,9 +169,9 @@ export class Requester {
       if (response.body === null || BODILESS.includes(response.status)) return response;
       if (whole) return withBody(response, await response.arrayBuffer());
       isOpen = true;
-      return withBody(response, watched(response.body, watch));
+      return withBody(response, watched(response.body, watch, (error) => explain(error)));
     } catch (error) {
-      throw limit.signal.aborted ? limit.signal.reason : asTypedError(error, url);
+      throw explain(error);
     } finally {
       watch.moved();
       if (!isOpen) watch.ended();
@@ -198,7 +202,11 @@ function withBody(response: Response, body: ArrayBuffer | ReadableStream<Uint8Ar
 }
 
 /** Passes a body through, part by part as it is asked for. */
-function watched(body: ReadableStream<Uint8Array>, watch: Watch): ReadableStream<Uint8Array> {
+function watched(
+  body: ReadableStream<Uint8Array>,
+  watch: Watch,
+  explain: (error: unknown) => unknown,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -210,7 +218,7 @@ function watched(body: ReadableStream<Uint8Array>, watch: Watch): ReadableStream
         controller.close();
       } catch (error) {
         watch.ended();
-        throw error;
+        throw explain(error);
       } finally {
         watch.moved();
       }
@@ -222,20 +230,34 @@ function watched(body: ReadableStream<Uint8Array>, watch: Watch): ReadableStream
   }, { highWaterMark: 0 });
 }
 
-/** Tells whether the same request may succeed a moment later. */
+/** Failures of the API request itself, after which the same one may succeed a moment later. */
+const passing: WeakSet<object> = new WeakSet();
+
+/**
+ * Tells whether a request may be repeated. Not after a failure of the session: that would send
+ * the same refresh token once more, which may be spent already.
+ */
 function isPassing(failure: unknown): boolean {
-  return failure instanceof AuthError && failure.retryAt === undefined &&
-    (failure.code === "network" || failure.code === "timeout");
+  return typeof failure === "object" && failure !== null && passing.has(failure);
 }
 
 /** What `fetch` rejects with is a lost connection, unless it is a typed error already. */
 function asTypedError(cause: unknown, url: string): unknown {
   if (cause instanceof PlanetError) return cause;
-  return new AuthError(
+  if (cause instanceof RedirectError) {
+    return new AuthError(
+      "malformed_response",
+      `Report this to the operator of ${new URL(url).origin}: its redirect cannot be followed.`,
+      { cause },
+    );
+  }
+  const failure = new AuthError(
     "network",
     `Check the network, or try again later: the connection to ${new URL(url).origin} failed.`,
     { cause },
   );
+  passing.add(failure);
+  return failure;
 }
 
 async function apiError(method: string, url: string, response: Response): Promise<ApiError> {

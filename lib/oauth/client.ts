@@ -230,7 +230,13 @@ export class OAuthClient {
     } catch (error) {
       throw malformed("the device authorization response", error);
     }
-    const answer = json as DeviceAnswer;
+    // Some servers send the life as text; the check above has read it as a number.
+    const answer = { ...json, expires_in: Number.parseFloat(String(json?.expires_in)) } as
+      & JsonObject
+      & DeviceAnswer;
+    if (!Number.isFinite(answer.expires_in)) {
+      throw malformed("the device authorization response", new Error("its life has no end"));
+    }
     const what = "the verification page";
     this.#page(answer.verification_uri, what);
     if (answer.verification_uri_complete !== undefined) {
@@ -245,7 +251,10 @@ export class OAuthClient {
 
   /** Checks the address of a page that a browser will be sent to. */
   #page(address: string, what: string): string {
-    const url = URL.canParse(address) ? new URL(address) : undefined;
+    // It is shown on a terminal too, where control characters are commands.
+    const url = /^[\x21-\x7e]+$/.test(address) && URL.canParse(address)
+      ? new URL(address)
+      : undefined;
     if (url?.protocol !== "https:" && !(this.#insecure && url?.protocol === "http:")) {
       throw malformed(`the address of ${what}`, new Error("no https URL"));
     }
@@ -419,10 +428,14 @@ export class OAuthClient {
     if (json === undefined) throw malformed(what, new Error("no JSON object"));
     // A token set must not be lost over a member that nobody needs, least of all
     // a rotated one: absent or odd optional members are left out of the check.
-    const shown: JsonObject = { ...json, token_type: json.token_type ?? "Bearer" };
-    const life = Number(shown.expires_in);
-    if (!(life >= 0 && Number.isFinite(life))) delete shown.expires_in;
-    if (typeof shown.scope !== "string") delete shown.scope;
+    const shown: JsonObject = { ...json };
+    if (typeof shown.token_type !== "string" || shown.token_type === "") {
+      shown.token_type = "Bearer";
+    }
+    for (const member of ["refresh_token", "scope", "id_token"]) {
+      if (typeof shown[member] !== "string" || shown[member] === "") delete shown[member];
+    }
+    delete shown.expires_in;
     if (options.previous !== undefined) delete shown.id_token;
     try {
       await check(asResponse(shown), shown);

@@ -38,11 +38,12 @@ const ADVICE: Readonly<Partial<Record<AuthErrorCode, string>>> = {
   throttled: "Wait before trying again",
 };
 
-/** Characters that RFC 6749 §5.2 lets an `error` have; longer or other ones are not shown. */
+/**
+ * What can be an `error` code (RFC 6749 §5.2) as the registered ones look; anything else is not
+ * shown: a server may put there what was sent to it, a token say.
+ */
 function shownCode(value: unknown): string | undefined {
-  return typeof value === "string" && /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}$/.test(value)
-    ? value
-    : undefined;
+  return typeof value === "string" && /^[a-z][a-z_]{0,63}$/.test(value) ? value : undefined;
 }
 
 /** Makes the error for an OAuth `error` code, as `what` (the refusing party) gave it. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { abandonable } from "../abort.ts";
 import type { Clock } from "../clock.ts";
 import { AuthError } from "../errors.ts";
 import { retryAfterMs } from "../retry_after.ts";
@@ -108,7 +109,13 @@ export async function exchange(
   init: RequestInit,
   options: TransportOptions,
 ): Promise<Answer> {
-  const origin = new URL(url).origin;
+  const { origin, password, username } = new URL(url);
+  if (username !== "" || password !== "") {
+    throw new AuthError(
+      "malformed_response",
+      `Report this to the operator of the authorization server: an address at ${origin} holds a user name or password.`,
+    );
+  }
   const fetch = options.fetch ?? globalThis.fetch;
   const controller = new AbortController();
   const late = new AuthError(
@@ -121,8 +128,12 @@ export async function exchange(
   if (caller?.aborted) onAbort();
   caller?.addEventListener("abort", onAbort, { once: true });
   try {
-    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
-    const json = parseObject(await readText(response));
+    // A `fetch` of the application's own may not heed the signal.
+    const response = await abandonable(
+      fetch(url, { ...init, redirect: "manual", signal: controller.signal }),
+      controller.signal,
+    );
+    const json = parseObject(await abandonable(readText(response), controller.signal));
     const now = options.clock.now();
     const wait = retryAfterMs(response.headers, now);
     return {
