@@ -36,6 +36,7 @@ export class DemoStorage implements ObjectStorageProvider {
   }
 
   async rename(from: string, to: string): Promise<void> {
+    if (!await this.exists(from)) throw new AuthError("storage_not_found", `There is no ${from}.`);
     await rename(this.#path(from), this.#path(to));
   }
 

@@ -18,10 +18,16 @@ const setup: WorkerSetup = JSON.parse(process.env.WORKER_SETUP ?? "{}");
 async function openStorage(): Promise<ObjectStorageProvider> {
   if (setup.kv === undefined) return new FileStorage({ root: setup.root! });
   const { KvStorage } = await import("../../mod.ts");
-  const { openKv } = globalThis.Deno as unknown as {
-    openKv(path: string): Promise<ConstructorParameters<typeof KvStorage>[0]>;
-  };
-  return new KvStorage(await openKv(setup.kv));
+  const { openKv } = await import("../_support/kv.ts");
+  for (let attempt = 0;; attempt++) {
+    try {
+      return new KvStorage(await openKv(setup.kv, setup.kvToken));
+    } catch (error) {
+      // Opening is the application's part; many at once find the file locked.
+      if (attempt === 100 || !String(error).includes("locked")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 30));
+    }
+  }
 }
 
 const common = {

@@ -29,6 +29,8 @@ export interface WorkerSetup {
   readonly root?: string;
   /** Path or URL of a Deno KV database in place of the files. */
   readonly kv?: string;
+  /** What a client of that URL must show. */
+  readonly kvToken?: string;
 }
 
 /** How a request to a worker ended. */

@@ -1,8 +1,12 @@
 // Changes one file under the lock, again and again: a process of the deep tests.
-import process from "node:process";
 import { FileStorage } from "../../lib/storage/file.ts";
 
-const [mode, root, rounds] = process.argv.slice(2) as [string, string, string];
+/** Not by `node:process`: a Deno program without all permissions is tested too. */
+const { Deno: deno, process } = globalThis as unknown as {
+  Deno?: { args: string[] };
+  process: { argv: string[] };
+};
+const [mode, root, rounds] = (deno?.args ?? process.argv.slice(2)) as [string, string, string];
 const KEY = ".planet/p/token.json";
 const storage = new FileStorage({ root });
 
@@ -24,6 +28,14 @@ if (mode === "count") {
     }
   }
   console.log(broken);
+} else if (mode === "hold") {
+  await storage.withLock(KEY, async () => {
+    console.log("inside");
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  });
+} else if (mode === "take") {
+  console.log("waiting");
+  await storage.withLock(KEY, () => Promise.resolve(console.log(Date.now())));
 } else if (mode === "pause") {
   await storage.withLock(KEY, async ({ signal }) => {
     console.log("inside");
