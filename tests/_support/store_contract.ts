@@ -278,6 +278,31 @@ export function storeContract(
     });
   }, "more methods");
 
+  check(
+    "withLock() can wait without an end, and refuses a wrong wait",
+    async (storage, sibling) => {
+      const order: string[] = [];
+      let waiting: Promise<unknown> | undefined;
+      await storage.withLock!(KEY, async () => {
+        waiting = sibling.withLock!(KEY, () => Promise.resolve(order.push("second")), {
+          timeoutMs: Infinity,
+        });
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        order.push("first");
+      });
+      await waiting;
+      assertEquals(order, ["first", "second"]);
+      for (const timeoutMs of [-1, NaN, "1"]) {
+        const options = { timeoutMs: timeoutMs as number };
+        await assertRejects(
+          () => storage.withLock!(KEY, () => Promise.resolve(), options),
+          TypeError,
+        );
+      }
+    },
+    "more methods",
+  );
+
   check("withLock() stops waiting when its signal aborts", async (storage, sibling) => {
     const reason = new Error("enough");
     let ran = false;

@@ -542,3 +542,29 @@ test("Keeper.ensure() does nothing for a living token and for a resting one, ren
   assertEquals(server.refreshes, []);
   assertEquals(await keeper.authorization(), "Bearer a1");
 });
+
+test("Keeper forgets a wish for a pause that was noted after now: the clock was set back", async () => {
+  const { clock, make, server } = world({ unattended: true });
+  server.fail = new AuthError("throttled", "wait", { retryAt: START + 20_000 });
+  assertEquals(await codeOf(make().authorization()), "throttled");
+  server.fail = undefined;
+  clock.advance(-3_600_000);
+  assertEquals(await make().authorization(), "Bearer a1");
+});
+
+test("Keeper.stored() and adoptSibling() go by the store, not by what is in memory", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, stored(0));
+  const keeper = make();
+  await keeper.authorization();
+  // A sibling renews; whoever then asks for a sign-in still gets one.
+  await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r1" }));
+  const before = await keeper.stored();
+  assertEquals(before?.accessToken, "a-sibling");
+  assertEquals(await keeper.adoptSibling(before), false);
+  await storage.save(KEY, stored(0, { access_token: "a-login", refresh_token: "r2" }));
+  assertEquals(await keeper.adoptSibling(before), true);
+  assertEquals(keeper.authorization(), "Bearer a-login");
+  await storage.save(KEY, { rubbish: 1 });
+  assertEquals(await keeper.stored(), undefined);
+});

@@ -56,42 +56,77 @@ storeContract("EncryptedStorage over KvStorage over HTTP", async () => {
   };
 }, { skip: missingKvServer });
 
-test("EncryptedStorage lets no byte of a token through, and sees every flipped bit", async () => {
+/** The token object that the tests below hide. */
+const TOKENS = { access_token: `a.${SECRET}.b`, refresh_token: SECRET, _exp: 1_700_000_000 };
+
+/** Asserts that no run of 6 bytes of a token is in `bytes`, plain or as base64. */
+function assertHidden(bytes: Uint8Array): void {
+  const text = new TextDecoder("latin1").decode(bytes);
+  for (const clear of [SECRET, btoa(SECRET), "access_token", "refresh_token", "1700000000"]) {
+    for (let at = 0; at + 6 <= clear.length; at++) {
+      assert(!text.includes(clear.slice(at, at + 6)), "clear text is stored");
+    }
+  }
+}
+
+test("EncryptedStorage over FileStorage: no clear byte in the file, every flipped bit is seen", async () => {
   const { path, remove } = await tempFolder();
-  const { readFile, writeFile } = await import("node:fs/promises");
+  const { mkdir, readdir, readFile, writeFile } = await import("node:fs/promises");
   try {
-    const storage = new EncryptedStorage(new FileStorage({ root: path }), await newKey());
-    await storage.save(KEY, { refresh_token: SECRET });
-    const bytes = new Uint8Array(await readFile(`${path}/${KEY}`));
-    assert(!new TextDecoder().decode(bytes).includes(SECRET));
-    // A corrupt file is read several times by FileStorage, so flip in what that store parsed.
-    const inner = new MemoryStorage();
     const key = await newKey();
-    const sealed = new EncryptedStorage(inner, key);
-    await sealed.save(KEY, { refresh_token: SECRET });
-    const good = new TextEncoder().encode(JSON.stringify(await inner.load(KEY)));
-    let flips = 0;
-    for (let bit = 0; bit < good.length * 8; bit++) {
+    const storage = new EncryptedStorage(new FileStorage({ root: path }), key);
+    await storage.withLock!("a/token.json", () => storage.save("a/token.json", TOKENS));
+    assertEquals(await readdir(`${path}/a`), ["token.json"]);
+    const good = new Uint8Array(await readFile(`${path}/a/token.json`));
+    assertHidden(good);
+    // A copy for each bit, read at once: what is no JSON is read several times.
+    await mkdir(`${path}/b`);
+    let seen = 0;
+    const one = async (bit: number) => {
       const bad = good.slice();
       bad[bit >> 3]! ^= 1 << (bit & 7);
-      let value;
-      try {
-        value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bad));
-      } catch {
-        flips++; // The inner store calls it corrupt.
-        continue;
-      }
-      await inner.save(KEY, value);
-      await assertAuthError(() => sealed.load(KEY), "storage_corrupt");
-      flips++;
+      const root = `${path}/b/${bit}`;
+      await mkdir(`${root}/a`, { recursive: true });
+      await writeFile(`${root}/a/token.json`, bad);
+      const copy = new EncryptedStorage(new FileStorage({ root }), key);
+      await assertAuthError(() => copy.load("a/token.json"), "storage_corrupt");
+      seen++;
+    };
+    for (let bit = 0; bit < good.length * 8; bit += 200) {
+      const some = Array.from({ length: Math.min(200, good.length * 8 - bit) }, (_, i) => bit + i);
+      await Promise.all(some.map(one));
     }
-    assertEquals(flips, good.length * 8);
-    await writeFile(`${path}/${KEY}`, bytes.slice(0, -4));
-    await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+    assertEquals(seen, good.length * 8);
+    await writeFile(`${path}/a/token.json`, good.slice(0, -4));
+    await assertAuthError(() => storage.load("a/token.json"), "storage_corrupt");
   } finally {
     await remove();
   }
 });
+
+test(
+  "EncryptedStorage over KvStorage: no clear byte in the value, every flipped bit is seen",
+  async () => {
+    const kv = await openKv(":memory:");
+    try {
+      const storage = new EncryptedStorage(new KvStorage(kv), await newKey());
+      await storage.save(KEY, TOKENS);
+      const path = ["planet", "data", KEY];
+      const good = (await kv.get(path)).value as Uint8Array;
+      assertHidden(good);
+      // The first 8 bytes are the time of writing, which is not kept secret.
+      for (let bit = 64; bit < good.length * 8; bit++) {
+        const bad = good.slice();
+        bad[bit >> 3]! ^= 1 << (bit & 7);
+        await kv.atomic().set(path, bad).commit();
+        await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+      }
+    } finally {
+      kv.close();
+    }
+  },
+  { skip: missingKv },
+);
 
 test("EncryptedStorage refuses a value moved to another storage key", async () => {
   const inner = new MemoryStorage();

@@ -14,7 +14,8 @@ import {
 } from "node:fs/promises";
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
-import { takeFileLock } from "../../lib/storage/file_lock.ts";
+import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
+import { canRun, type Files } from "../../lib/storage/files.ts";
 import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
@@ -127,6 +128,51 @@ test("FileStorage takes the lock of a dead holder once it stood still for the le
     assertEquals(await readdir(root), []);
   }));
 
+test("takeFileLock() takes no lock where the disk has no room, and leaves nothing", () =>
+  inFolder(async (root) => {
+    const files = await openFiles();
+    const full = Object.assign(new Error("no room"), { code: "ENOSPC" });
+    const small: Files = {
+      ...files,
+      create: (path, bytes, options) =>
+        bytes.length > 4_096 ? Promise.reject(full) : files.create(path, bytes, options),
+    };
+    const error = await takeFileLock(small, `${root}/x`, { timeoutMs: 100 }).catch((e) => e);
+    assert(error === full);
+    assertEquals(await readdir(root), []);
+    // A full disk that shows late: nothing stays open or behind either.
+    const late: Files = { ...files, overwrite: () => Promise.reject(full) };
+    assert(await takeFileLock(late, `${root}/x`, { timeoutMs: 100 }).catch((e) => e) === full);
+    assertEquals(await readdir(root), []);
+  }));
+
+test("takeFileLock() prepares anew where its folder was taken for a leftover", () =>
+  inFolder(async (root) => {
+    const files = await openFiles();
+    let removed = 0;
+    const lock = await takeFileLock(
+      {
+        ...files,
+        async rename(from, to) {
+          if (removed++ < 2) await removePrepared(files, `${root}/x`, from);
+          await files.rename(from, to);
+        },
+      },
+      `${root}/x`,
+      { timeoutMs: 5_000 },
+    );
+    await lock.confirm();
+    assertEquals([removed, (await readdir(root)).length], [3, 1]);
+    await lock.release();
+    assertEquals(await readdir(root), []);
+  }));
+
+test("canRun() tells a killed process that its parent has not asked for from one that runs", () => {
+  assertEquals(canRun("17 (a) b) S 1 2 3"), true);
+  assertEquals(canRun("17 (Z) R 1 2 3"), true);
+  assertEquals(canRun("17 (deno) Z 1 2 3"), false);
+});
+
 test("FileStorage removes what dead writers left beside a file, and nothing else", () =>
   inFolder(async (root, storage) => {
     const folder = `${root}/.planet/my-app`;
@@ -227,3 +273,76 @@ test(
       : undefined,
   },
 );
+
+/** Runs `body` as a user without rights. */
+async function asNobody(body: () => Promise<void>): Promise<void> {
+  process.seteuid!(65534);
+  try {
+    await body();
+  } finally {
+    process.seteuid!(0);
+  }
+}
+
+const needsRoot = "Deno" in globalThis || process.getuid?.() !== 0
+  ? "needs root, and a runtime that can change its user"
+  : undefined;
+
+test(
+  "FileStorage serves readers in a folder where no lock can be made",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save(KEY, { n: 1 });
+      await chmod(`${root}/${KEY}`, 0o644);
+      for (const folder of ["", "/.planet", "/.planet/my-app"]) {
+        await chmod(root + folder, 0o755);
+      }
+      await asNobody(async () => {
+        assertEquals(await storage.load(KEY), { n: 1 });
+        assertEquals(await storage.exists(KEY), true);
+        const body = () => Promise.reject(new Error("ran"));
+        const error = await assertAuthError(() => storage.withLock(KEY, body), "storage_denied");
+        assert(error.message.includes("token.json.lock"), error.message);
+        await assertAuthError(() => storage.save(KEY, { n: 2 }), "storage_denied");
+      });
+      assertEquals(await readdir(`${root}/.planet/my-app`), ["token.json"]);
+    }),
+  { skip: needsRoot },
+);
+
+test("FileStorage says what to move away where a file lies in the place of a folder", () =>
+  inFolder(async (root, storage) => {
+    await mkdir(`${root}/.planet/my-app`, { recursive: true });
+    await writeFile(`${root}/.planet/my-app/token.json.lock`, "of another program");
+    const locked = await assertAuthError(
+      () => storage.withLock(KEY, () => Promise.resolve()),
+      "storage_failed",
+    );
+    assert(/^Move .*token\.json\.lock/.test(locked.message), locked.message);
+    const blocked = await assertAuthError(
+      () =>
+        storage.save(".planet/my-app/token.json.lock2/x.json", {}).then(() => {
+          return storage.save(".planet/my-app/token.json.lock2/x.json/y.json", {});
+        }),
+      "storage_failed",
+    );
+    assert(blocked.message.startsWith("Move "), blocked.message);
+  }));
+
+test("FileStorage under Deno reads without the permission to write, and names it for the lock", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, { n: 1 });
+    const script = `
+      import { FileStorage } from ${
+      JSON.stringify(new URL("../../lib/storage/file.ts", import.meta.url).href)
+    };
+      const storage = new FileStorage({ root: ${JSON.stringify(root)} });
+      console.log(JSON.stringify(await storage.load(${JSON.stringify(KEY)})));
+      await storage.withLock(${JSON.stringify(KEY)}, () => console.log("ran"))
+        .catch((error) => console.log(error.code, error.message));`;
+    const flags = ["run", "--no-prompt", "--no-check", "-q", `--allow-read=${root}/.planet`, "-"];
+    const { stdout, stderr } = spawnSync("deno", flags, { input: script, encoding: "utf8" });
+    const [read, locked] = stdout.split("\n");
+    assertEquals(read, '{"n":1}', stderr);
+    assert(/^storage_denied .*--allow-write=/.test(locked!), stdout);
+  }));

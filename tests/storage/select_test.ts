@@ -1,9 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readdir, writeFile } from "node:fs/promises";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SELECT = new URL("../../lib/storage/select.ts", import.meta.url).href;
 
 /** What `chooseStorage()` answers in a program with these permissions. */
@@ -56,3 +61,57 @@ test("chooseStorage() takes Deno KV first on Deno Deploy", async () => {
   const chosen = await choose(() => ["-A", "--unstable-kv"], { DENO_DEPLOYMENT_ID: "x" });
   assertEquals(chosen.kind, "kv");
 });
+
+test("chooseStorage() takes no files where the home directory is missing", async () => {
+  const { kind, reason } = await choose(() => ["-A"], { HOME: "/no-such-folder" });
+  assertEquals(kind, "memory");
+  assert(reason.includes("/no-such-folder"), reason);
+});
+
+test("chooseStorage() leaves nothing behind in the home directory", async () => {
+  const { path, remove } = await tempFolder();
+  try {
+    assertEquals((await choose(() => ["-A"], { HOME: path })).kind, "file");
+    assertEquals((await readdir(path)).filter((name) => name.startsWith(".planet")), []);
+    assertEquals(await (await openFiles()).canAdd(path), true);
+    assertEquals(await (await openFiles()).canAdd(`${path}/nowhere`), false);
+    assertEquals((await readdir(path)).filter((name) => name.startsWith(".planet")), []);
+  } finally {
+    await remove();
+  }
+});
+
+const noTerminal = process.platform !== "linux" || spawnSync("script", ["--version"]).status !== 0
+  ? "needs script(1) of util-linux, which makes a terminal"
+  : undefined;
+
+test(
+  "chooseStorage() and Auth.explain() ask nobody on a terminal, whatever is not granted",
+  async () => {
+    const { path, remove } = await tempFolder();
+    try {
+      const mod = new URL("../../mod.ts", import.meta.url).href;
+      await writeFile(
+        `${path}/program.ts`,
+        `import { Auth, defaultStorage } from ${JSON.stringify(mod)};
+      await defaultStorage();
+      const { storage, storageReason } =
+        await Auth.fromOAuthUserDeviceCode({ clientId: "x" }).explain();
+      console.log("CHOSEN", storage, storageReason);`,
+      );
+      const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
+      const command = `deno run -q --no-check --config ${ROOT}${config} ${path}/program.ts`;
+      // Without --no-prompt: a question would wait for an answer until the time is up.
+      const { stdout, status } = spawnSync("script", ["-qec", command, "/dev/null"], {
+        encoding: "utf8",
+        timeout: 20_000,
+      });
+      assertEquals(status, 0, stdout);
+      assert(/CHOSEN memory .*--allow-env=HOME/.test(stdout), stdout);
+      assert(!/requests|Allow\?/.test(stdout), stdout);
+    } finally {
+      await remove();
+    }
+  },
+  { skip: noTerminal },
+);
