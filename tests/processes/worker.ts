@@ -2,7 +2,8 @@
  * One process of many that share a session; `workers.ts` starts it and talks to it by lines.
  *
  * Prints `ready` when it is loaded. Then, for each line that it reads: `token` asks for the
- * access token, `refresh` for another one; it answers with one line of JSON that holds the
+ * access token, `refresh` for another one, `login` signs in where that is needed and tells on the
+ * standard error output which URL it would open; it answers with one line of JSON that holds the
  * outcome and a fingerprint of the token. The end of the input ends it.
  *
  * @module
@@ -45,9 +46,18 @@ async function fingerprint(token: string): Promise<string> {
     .join("");
 }
 
+const ui = {
+  show: () => {},
+  openBrowser: (url: URL) => {
+    console.error(`OPEN ${url}`);
+    return Promise.resolve(true);
+  },
+};
+
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) {
   try {
+    if (line === "login") await auth.ensureInitialized({ allowOpenBrowser: true, ui });
     const token = await auth.accessToken({ forceRefresh: line === "refresh" });
     console.log(JSON.stringify({ token: await fingerprint(token) }));
   } catch (error) {

@@ -95,8 +95,13 @@ export class Worker {
     if (value !== "ready") throw new Error(`${this.runtime} did not start: ${this.#errors}`);
   }
 
-  /** Asks for a token. */
-  async ask(what: "token" | "refresh" = "token"): Promise<Outcome> {
+  /** URLs that it would have opened in a browser. */
+  get opened(): string[] {
+    return [...this.#errors.matchAll(/^OPEN (\S+)$/gm)].map(([, url]) => url!);
+  }
+
+  /** Asks for a token; `login` signs in where that is needed. */
+  async ask(what: "token" | "refresh" | "login" = "token"): Promise<Outcome> {
     this.child.stdin!.write(`${what}\n`);
     const { value, done } = await this.#lines.next();
     return done ? { code: "gone", message: this.#errors } : JSON.parse(value);
