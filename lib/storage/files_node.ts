@@ -42,7 +42,13 @@ export const files: Files = {
   remove: (path: string, kind: "file" | "folder"): Promise<void> =>
     kind === "file" ? unlink(path) : rmdir(path),
   async makeFolder(path: string): Promise<void> {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    // Alone first: with those above it, Node calls a read-only disk a missing folder.
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      if ((error as { code?: string }).code === "EROFS") throw error;
+      await mkdir(path, { recursive: true, mode: 0o700 });
+    }
   },
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
