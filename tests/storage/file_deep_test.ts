@@ -94,6 +94,27 @@ test(
   { timeoutMs: 600_000, skip },
 );
 
+test(
+  "FileStorage reads whole objects beside writers of the same process",
+  () =>
+    inFolder(async (_root, storage) => {
+      await storage.save(KEY, { n: 0, pad: PAD });
+      let writes = 0;
+      let isDone = false;
+      const write = async () => {
+        while (!isDone) await storage.save(KEY, { n: ++writes, pad: PAD });
+      };
+      const writers = [write(), write(), write()];
+      for (let read = 0; read < 5_000; read++) {
+        assertEquals((await storage.load(KEY))?.pad, PAD);
+      }
+      isDone = true;
+      await Promise.all(writers);
+      assert(writes > 100, `only ${writes} writes`);
+    }),
+  { timeoutMs: 120_000 },
+);
+
 for (const [i, name] of runtimes.entries()) {
   test(
     `FileStorage under ${name} reads whole files beside a busy writer`,

@@ -173,6 +173,32 @@ test("canRun() tells a killed process that its parent has not asked for from one
   assertEquals(canRun("17 (deno) Z 1 2 3"), false);
 });
 
+test("takeFileLock() goes by its own steady clock, whatever time the files bear", () =>
+  inFolder(async (root) => {
+    const files = await openFiles();
+    let step = 0;
+    const stepping: Files = {
+      ...files,
+      touch: (path) => {
+        const time = new Date(Date.now() + (step++ % 2 ? 1 : -1) * step * 3_600_000);
+        return utimes(path, time, time);
+      },
+    };
+    const lock = await takeFileLock(stepping, `${root}/x`, { timeoutMs: 1_000, leaseMs: 400 });
+    // A holder whose clock is set to and fro is alive.
+    const waiter = takeFileLock(files, `${root}/x`, { timeoutMs: 1_200, leaseMs: 400 });
+    assertEquals((await waiter.catch((error) => error)).code, "lock_timeout");
+    assertEquals(lock.signal.aborted, false);
+    assert(step > 5, `${step}`);
+    await lock.release();
+    // One that is dead is so although its time lies ahead.
+    const ahead = new Date(Date.now() + 86_400_000);
+    await mkdir(`${root}/x.lock`);
+    await writeFile(`${root}/x.lock/${"0".repeat(32)}`, "{}");
+    await utimes(`${root}/x.lock/${"0".repeat(32)}`, ahead, ahead);
+    await (await takeFileLock(files, `${root}/x`, { timeoutMs: 5_000, leaseMs: 100 })).release();
+  }));
+
 test("FileStorage removes what dead writers left beside a file, and nothing else", () =>
   inFolder(async (root, storage) => {
     const folder = `${root}/.planet/my-app`;
