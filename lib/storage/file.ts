@@ -335,14 +335,16 @@ async function present<T>(work: Promise<T>): Promise<T | undefined> {
 async function makeFolder(files: Files, folder: string): Promise<void> {
   const parents: string[] = [];
   for (let at = folder; at !== split(at)[0]; at = split(at)[0]) {
-    // What may not be looked at, above the folder that is permitted, is there.
-    const missing = await files.info(at).then(() => false, (e) => fileErrorCode(e) === "ENOENT");
-    if (!missing) break;
+    // What may not be looked at, above the folders that are permitted, is there.
+    if (at !== folder && !files.mayLook(at)) break;
+    if (await files.info(at).then(() => true, (e) => fileErrorCode(e) !== "ENOENT")) break;
     parents.unshift(split(at)[0]);
   }
   if (parents.length === 0) return;
   await files.makeFolder(folder);
-  for (const parent of parents) await files.syncFolder(parent).catch(() => {});
+  for (const parent of parents) {
+    if (files.mayLook(parent)) await files.syncFolder(parent).catch(() => {});
+  }
 }
 
 function isKey(key: string): boolean {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { openFiles } from "../../lib/storage/select.ts";
@@ -85,33 +85,62 @@ const noTerminal = process.platform !== "linux" || spawnSync("script", ["--versi
   ? "needs script(1) of util-linux, which makes a terminal"
   : undefined;
 
+/** What a Deno program prints on a terminal, where a question would wait until the time is up. */
+async function onTerminal(
+  source: string,
+  flags: (home: string) => string[] = () => [],
+): Promise<string> {
+  const { path, remove } = await tempFolder();
+  try {
+    const mod = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+    await writeFile(`${path}/program.ts`, source.replace('"mod.ts"', mod));
+    const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
+    const home = `${path}/home`;
+    await mkdir(home);
+    const command = ["deno run -q --no-check --config", ROOT + config, ...flags(home)]
+      .concat(`${path}/program.ts`).join(" ");
+    const { stdout, status } = spawnSync("script", ["-qec", command, "/dev/null"], {
+      encoding: "utf8",
+      env: { ...process.env, HOME: home, DENO_DIR: process.env.DENO_DIR ?? `${path}/cache` },
+      timeout: 20_000,
+    });
+    assertEquals(status, 0, stdout);
+    assert(!/requests|Allow\?/.test(stdout), stdout);
+    return stdout;
+  } finally {
+    await remove();
+  }
+}
+
 test(
-  "chooseStorage() and Auth.explain() ask nobody on a terminal, whatever is not granted",
+  "chooseStorage() and Auth.explain() ask nobody on a terminal (nothing is granted)",
   async () => {
-    const { path, remove } = await tempFolder();
-    try {
-      const mod = new URL("../../mod.ts", import.meta.url).href;
-      await writeFile(
-        `${path}/program.ts`,
-        `import { Auth, defaultStorage } from ${JSON.stringify(mod)};
-      await defaultStorage();
-      const { storage, storageReason } =
-        await Auth.fromOAuthUserDeviceCode({ clientId: "x" }).explain();
-      console.log("CHOSEN", storage, storageReason);`,
-      );
-      const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
-      const command = `deno run -q --no-check --config ${ROOT}${config} ${path}/program.ts`;
-      // Without --no-prompt: a question would wait for an answer until the time is up.
-      const { stdout, status } = spawnSync("script", ["-qec", command, "/dev/null"], {
-        encoding: "utf8",
-        timeout: 20_000,
-      });
-      assertEquals(status, 0, stdout);
-      assert(/CHOSEN memory .*--allow-env=HOME/.test(stdout), stdout);
-      assert(!/requests|Allow\?/.test(stdout), stdout);
-    } finally {
-      await remove();
-    }
+    const printed = await onTerminal(`
+    import { Auth, defaultStorage } from "mod.ts";
+    await defaultStorage();
+    const { storage, storageReason } =
+      await Auth.fromOAuthUserDeviceCode({ clientId: "x" }).explain();
+    console.log("CHOSEN", storage, storageReason);`);
+    assert(/CHOSEN memory .*--allow-env=HOME/.test(printed), printed);
   },
   { skip: noTerminal },
 );
+
+test("FileStorage asks nobody on a terminal (the flags of the README are granted)", async () => {
+  const printed = await onTerminal(
+    `
+    import { defaultStorage } from "mod.ts";
+    const storage = await defaultStorage();
+    const key = ".planet/my-app/token.json";
+    await storage.withLock(key, () => storage.save(key, { n: 1 }));
+    for await (const found of storage.list(".planet/")) console.log("FOUND", found);
+    await storage.rename(key, ".planet/other/token.json");
+    await storage.delete(".planet/other/token.json");`,
+    (home) => [
+      "--allow-env=HOME",
+      `--allow-read=${home}/.planet`,
+      `--allow-write=${home}/.planet`,
+    ],
+  );
+  assert(printed.includes("FOUND .planet/my-app/token.json"), printed);
+}, { skip: noTerminal });
