@@ -159,7 +159,13 @@ export function authenticatedFetch(
   const follow = async (trip: Trip, response: Response): Promise<Response> => {
     let last = response;
     for (let count = 1; REDIRECTS.includes(last.status); count++) {
-      const next = redirected(trip, last, allowedOrigins);
+      let next: Trip | undefined;
+      try {
+        next = redirected(trip, last, allowedOrigins);
+      } catch (error) {
+        discard(last);
+        throw error;
+      }
       if (next === undefined) break;
       discard(last);
       if (count > MOST_REDIRECTS) throw new RedirectError("There were more than 20 redirects.");

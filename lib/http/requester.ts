@@ -7,7 +7,8 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { linkedAbort } from "../abort.ts";
+import { abandonable, linkedAbort } from "../abort.ts";
+import { answered, readBody } from "../body.ts";
 import {
   ApiError,
   AuthError,
@@ -42,6 +43,9 @@ export interface RequesterOptions extends Limits {
 
 /** Longest pause before a repetition, in milliseconds, as in Python. */
 const LONGEST_PAUSE_MS = 64_000;
+
+/** Longest answer that is read whole, in bytes. */
+const LONGEST_BODY = 64 << 20;
 
 /** How much of an error's body is kept, in bytes. */
 const LONGEST_ERROR_BODY = 65_536;
@@ -165,11 +169,12 @@ export class Requester {
     let isOpen = false;
     watch.waiting();
     try {
-      const response = await fetch(url, { ...init, signal: limit.signal });
+      const { signal } = limit;
+      const response = await answered(fetch(url, { ...init, signal }), signal);
       if (response.body === null || BODILESS.includes(response.status)) return response;
-      if (whole) return withBody(response, await response.arrayBuffer());
+      if (whole) return withBody(response, await wholeBody(url, response, signal));
       isOpen = true;
-      return withBody(response, watched(response.body, watch, (error) => explain(error)));
+      return withBody(response, watched(response.body, watch, signal, explain));
     } catch (error) {
       throw explain(error);
     } finally {
@@ -190,7 +195,7 @@ interface Watch {
 }
 
 /** The same answer with another body. */
-function withBody(response: Response, body: ArrayBuffer | ReadableStream<Uint8Array>): Response {
+function withBody(response: Response, body: Uint8Array | ReadableStream<Uint8Array>): Response {
   const { headers, redirected, status, statusText, url } = response;
   // The body is decoded already, and may have another length than was announced.
   const copied = new Headers(headers);
@@ -201,10 +206,26 @@ function withBody(response: Response, body: ArrayBuffer | ReadableStream<Uint8Ar
   return copy;
 }
 
+/** Reads a body as far as it is of use: that of a refusal may be of any length. */
+async function wholeBody(url: string, response: Response, signal: AbortSignal) {
+  const isRefusal = response.status >= 400;
+  const most = isRefusal ? LONGEST_ERROR_BODY : LONGEST_BODY;
+  const { bytes, isWhole } = await readBody(response, most, signal);
+  if (isWhole || isRefusal) return bytes;
+  throw new ApiError(
+    `Use fetch() of the session and read the answer in parts: that of ${
+      new URL(url).origin
+    } is longer than ${LONGEST_BODY >> 20} MiB.`,
+    response.status,
+    "",
+  );
+}
+
 /** Passes a body through, part by part as it is asked for. */
 function watched(
   body: ReadableStream<Uint8Array>,
   watch: Watch,
+  signal: AbortSignal,
   explain: (error: unknown) => unknown,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
@@ -212,12 +233,13 @@ function watched(
     async pull(controller) {
       watch.waiting();
       try {
-        const { done, value } = await reader.read();
+        const { done, value } = await abandonable(reader.read(), signal);
         if (!done) return controller.enqueue(value);
         watch.ended();
         controller.close();
       } catch (error) {
         watch.ended();
+        reader.cancel().catch(() => {});
         throw explain(error);
       } finally {
         watch.moved();
@@ -262,8 +284,7 @@ function asTypedError(cause: unknown, url: string): unknown {
 
 async function apiError(method: string, url: string, response: Response): Promise<ApiError> {
   const { status } = response;
-  const bytes = new Uint8Array(await response.arrayBuffer()).subarray(0, LONGEST_ERROR_BODY);
-  const body = new TextDecoder().decode(bytes);
+  const body = new TextDecoder().decode(await response.arrayBuffer());
   const Class = BY_STATUS[status] ?? ApiError;
   return new Class(
     `${ADVICE[status] ?? "Check the request"}: ${describe(method, url)} was answered ${status}.`,

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { abandonable } from "../abort.ts";
+import { answered, readBody } from "../body.ts";
 import type { Clock } from "../clock.ts";
 import { AuthError } from "../errors.ts";
 import { retryAfterMs } from "../retry_after.ts";
@@ -63,34 +63,9 @@ function describeCauses(error: unknown): string {
   return text;
 }
 
-async function readText(response: Response): Promise<string | undefined> {
-  if (response.body === null) return "";
-  const reader = response.body.getReader();
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.byteLength;
-    if (size > LARGEST_BODY) {
-      await reader.cancel().catch(() => {});
-      return undefined;
-    }
-    parts.push(value);
-  }
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.byteLength;
-  }
-  return new TextDecoder().decode(whole);
-}
-
-function parseObject(text: string | undefined): JsonObject | undefined {
-  if (text === undefined) return undefined;
+function parseObject(bytes: Uint8Array): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? value as JsonObject
       : undefined;
@@ -128,12 +103,10 @@ export async function exchange(
   if (caller?.aborted) onAbort();
   caller?.addEventListener("abort", onAbort, { once: true });
   try {
-    // A `fetch` of the application's own may not heed the signal.
-    const response = await abandonable(
-      fetch(url, { ...init, redirect: "manual", signal: controller.signal }),
-      controller.signal,
-    );
-    const json = parseObject(await abandonable(readText(response), controller.signal));
+    const { signal } = controller;
+    const response = await answered(fetch(url, { ...init, redirect: "manual", signal }), signal);
+    const { bytes, isWhole } = await readBody(response, LARGEST_BODY, signal);
+    const json = isWhole ? parseObject(bytes) : undefined;
     const now = options.clock.now();
     const wait = retryAfterMs(response.headers, now);
     return {

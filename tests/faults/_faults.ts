@@ -277,8 +277,8 @@ function concat(...parts: (string | Uint8Array)[]): Uint8Array {
   return whole;
 }
 
-/** 64 MiB of blanks in 64 KiB. */
-const BOMB_BYTES = new Uint8Array(gzipSync(new Uint8Array(64 << 20).fill(32), { level: 1 }));
+/** 72 MiB of blanks in 64 KiB. */
+const BOMB_BYTES = new Uint8Array(gzipSync(new Uint8Array(72 << 20).fill(32), { level: 1 }));
 
 /** One body that is no answer to anybody. */
 function rubbish(name: string, misdeed: Misdeed, outcome = "malformed_response"): Fault {
@@ -322,7 +322,7 @@ const RUBBISH: readonly Fault[] = [
 
 /** A compressed bomb costs no memory to speak of. */
 const BOMB: Fault = {
-  name: "gzip bomb, 64 MiB",
+  name: "gzip bomb, 72 MiB",
   misdeed: { does: "answer", headers: { "content-encoding": "gzip" }, body: BOMB_BYTES },
   expect: (flow) =>
     flow === "revoke" || flow === "api stream" ? ok(flow) : failed(
