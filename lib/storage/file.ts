@@ -336,13 +336,16 @@ async function makeFolder(files: Files, folder: string): Promise<void> {
   const parents: string[] = [];
   for (let at = folder; at !== split(at)[0]; at = split(at)[0]) {
     // What may not be looked at, above the folder that is permitted, is there.
+    if (at !== folder && !files.maySee(at)) break;
     const missing = await files.info(at).then(() => false, (e) => fileErrorCode(e) === "ENOENT");
     if (!missing) break;
     parents.unshift(split(at)[0]);
   }
   if (parents.length === 0) return;
   await files.makeFolder(folder);
-  for (const parent of parents) await files.syncFolder(parent).catch(() => {});
+  for (const parent of parents) {
+    if (files.maySee(parent)) await files.syncFolder(parent).catch(() => {});
+  }
 }
 
 function isKey(key: string): boolean {

@@ -48,6 +48,8 @@ export interface Files {
   syncFolder(path: string): Promise<void>;
   /** What is known of a file; links are followed. */
   info(path: string): Promise<FileInfo>;
+  /** Whether a path may be looked at without asking anybody. */
+  maySee(path: string): boolean;
   /** The path without links. */
   realPath(path: string): Promise<string>;
   /** Entries of a folder. */

@@ -36,6 +36,7 @@ export const files: Files = {
     const { isFile, mtime, uid, gid } = await Deno.stat(path);
     return { isFile, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
   },
+  maySee: (path: string): boolean => isGranted({ name: "read", path }),
   realPath: (path: string): Promise<string> => Deno.realPath(path),
   async entries(path: string): Promise<FolderEntry[]> {
     const found: FolderEntry[] = [];

@@ -61,6 +61,7 @@ export const files: Files = {
       ? { isFile: found.isFile(), mtimeMs, uid: null, gid: null }
       : { isFile: found.isFile(), mtimeMs, uid, gid };
   },
+  maySee: (): boolean => true,
   realPath: (path: string): Promise<string> => realpath(path),
   async entries(path: string): Promise<FolderEntry[]> {
     const found = await readdir(path, { withFileTypes: true });
