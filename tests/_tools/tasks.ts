@@ -133,6 +133,8 @@ async function main([task = "", ...args]: string[]): Promise<number> {
       return await script(sandbox("demo.ts"), args);
     case "sandbox":
       return await script(sandbox("sandbox.ts"), args);
+    case "bench":
+      return await script(path.join(ROOT, "tests/bench/bench.ts"), args);
     case "example":
       return await script(sandbox("run_example.ts"), args);
     case "run":
