@@ -29,21 +29,24 @@ import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
-import type { OAuthClient } from "./oauth/client.ts";
+import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
+import type { PrivateKeyPem } from "./oauth/private_key.ts";
 import { ApiKey } from "./profiles/api_key.ts";
 import {
   type ClientSettings,
   isKey,
   isService,
   type KeySettings,
+  type PrivateKeySource,
   type ProfileClient,
 } from "./profiles/client_settings.ts";
 import { normalizeProfileName, profileKey } from "./profiles/names.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
 import type { Chosen } from "./profiles/sources.ts";
-import { requireEnvAccess } from "./runtime.ts";
+import { isPermissionError, requireEnvAccess } from "./runtime.ts";
 import type { ChosenStorage } from "./storage/select.ts";
-import type { ObjectStorageProvider } from "./storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "./storage/types.ts";
+import type { TokenSet } from "./token.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
@@ -482,6 +485,8 @@ export class Auth {
       revoked = true;
     } catch (error) {
       if (!(error instanceof AuthError)) throw error;
+      // Not offered for tokens of this kind (RFC 7009 §2.2.1).
+      if (error.oauthError === "unsupported_token_type") return;
       throw new AuthError(
         error.code,
         `Signed out on this machine, but the server could not be told; the session ends there by itself. ${error.message}`,
@@ -490,6 +495,72 @@ export class Auth {
     } finally {
       this.#tell({ type: "logged_out", profileName: this.profileName, revoked });
     }
+  }
+
+  /**
+   * Asks the authorization server who is signed in (OpenID Connect Core §5.3). The
+   * session needs the scope `openid`.
+   *
+   * @returns The claims, as received.
+   */
+  async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).userinfo(token, options.signal);
+  }
+
+  /**
+   * Asks the authorization server what it knows of the session's token, by default
+   * the access token (RFC 7662).
+   *
+   * @returns Its answer; `active` tells whether the token is good.
+   */
+  async introspect(
+    options: { token?: "access_token" | "refresh_token"; signal?: AbortSignal } = {},
+  ): Promise<JsonObject> {
+    const { signal, token: kind = "access_token" } = options;
+    const token = kind === "access_token"
+      ? await this.#accessToken(options)
+      : (await this.#storedTokens("introspect()")).refreshToken;
+    if (token === undefined) throw this.#lacks("refresh token");
+    return await (await this.#oauth()).introspect(token, kind, signal);
+  }
+
+  /**
+   * Checks the access token, if it is a JWT, against the authorization server's keys:
+   * signature, issuer, audience, expiry, scopes (RFC 9068 §4).
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token` where it does not hold.
+   */
+  async validateAccessToken(options: TokenChecks = {}): Promise<JsonObject> {
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).validateAccessToken(token, options);
+  }
+
+  /**
+   * Checks the ID token against the authorization server's keys (OpenID Connect
+   * Core §3.1.3.7). There is one where the scope `openid` was asked for.
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token` where it does not hold, or has expired.
+   */
+  async validateIdToken(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
+    const { idToken } = await this.#storedTokens("validateIdToken()");
+    if (idToken === undefined) throw this.#lacks("ID token (ask for the scope openid)");
+    return await (await this.#oauth()).validateIdToken(idToken, options.signal);
+  }
+
+  async #storedTokens(call: string): Promise<TokenSet> {
+    const { tokens } = await this.#keeperFor(call).known();
+    if (tokens === undefined) throw this.#lacks("session");
+    return tokens;
+  }
+
+  #lacks(what: string): AuthError {
+    return new AuthError(
+      "login_required",
+      `Sign in first, with userLogin() or ensureInitialized(): profile "${this.profileName}" has no ${what}.`,
+    );
   }
 
   /** Tells what this session is, where its state lies and how it stands; no secret, no network. */
@@ -569,13 +640,18 @@ export class Auth {
   }
 
   async #signIn(login: InteractiveLogin) {
-    const { callbackUrl } = this.#client();
-    if (callbackUrl === undefined) {
+    const client = this.#client();
+    if (client.callbackUrl === undefined) {
       const { loginWithDeviceCode } = await import("./flows/device_code.ts");
       return await loginWithDeviceCode(login);
     }
     const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
-    const { listen } = await import("./callback/select.ts");
+    // Where no browser opens here, the page may be opened elsewhere, and the code pasted.
+    const callbackUrl = login.allowOpenBrowser
+      ? client.callbackUrl
+      : client.remoteCallbackUrl ?? client.callbackUrl;
+    const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
+    const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
     return await loginWithAuthorizationCode({ ...login, callbackUrl, listen });
   }
 
@@ -586,13 +662,18 @@ export class Auth {
   async #loadClient(): Promise<OAuthClient> {
     const { OAuthClient } = await import("./oauth/client.ts");
     const { checked, options } = this.#setup;
-    const { audiences, authServer, clientId, clientSecret, scopes } = this.#client();
+    const client = this.#client();
+    const { audiences, authServer, clientId, clientSecret, privateKey, scopes } = client;
     return new OAuthClient({
       issuer: authServer,
       clientId,
       scopes,
       clock: checked.clock,
+      ...(client.issuer === undefined ? {} : { expectedIssuer: client.issuer }),
+      ...(client.endpoints === undefined ? {} : { endpoints: client.endpoints }),
+      ...(client.extra === undefined ? {} : { extra: client.extra }),
       ...(clientSecret === undefined ? {} : { clientSecret }),
+      ...(privateKey === undefined ? {} : { privateKey: () => loadPrivateKey(privateKey) }),
       ...(audiences.length === 0 ? {} : { audience: audiences.join(" ") }),
       ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     });
@@ -678,10 +759,38 @@ export class Auth {
   }
 }
 
+/** Stands for a listener where the redirect URI leads to another machine. */
+function cannotListen(): Promise<never> {
+  return Promise.reject(
+    new AuthError(
+      "unsupported_runtime",
+      "Set allowTtyPrompt, so that the code can be pasted: the redirect URI leads elsewhere.",
+    ),
+  );
+}
+
 /** Tells whether a login has any way to reach the person. */
 function isInteractive(options: LoginOptions): boolean {
   return options.allowOpenBrowser === true || options.allowTtyPrompt === true ||
     options.ui?.show !== undefined;
+}
+
+/** The text of a client's private key, from its file where it lies in one. */
+async function loadPrivateKey({ file, password, pem }: PrivateKeySource): Promise<PrivateKeyPem> {
+  const secret = password === undefined ? {} : { password };
+  if (file === undefined) return { name: "client_privkey", pem: pem!, ...secret };
+  const { openFiles } = await import("./storage/select.ts");
+  try {
+    const bytes = await (await openFiles()).read(file);
+    return { name: file, pem: new TextDecoder().decode(bytes), ...secret };
+  } catch (cause) {
+    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
+    throw new AuthError(
+      "storage_failed",
+      `${flag}: the private key that client_privkey_file names cannot be read.`,
+      { cause },
+    );
+  }
 }
 
 /** Tells whether a profile without OAuth needs no store. */
