@@ -288,9 +288,11 @@ export class Auth {
     const { SERVICE_PROFILE } = await import("./profiles/builtins.ts");
     const { audiences, m2mAuthServer } = checked.environment;
     const clientId = checkText(choice.clientId, "client ID");
+    const profileName = normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`);
     return new Auth({
       ...common,
-      profileName: normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`),
+      profileName,
+      chosen: await withSops(opened, profileName),
       client: {
         clientType: "oidc_client_credentials_secret",
         clientId,
@@ -306,9 +308,10 @@ export class Auth {
     profileName: string,
     options: SessionOptions,
     checked: CheckedOptions,
-    chosen: ChosenStorage,
+    opened: ChosenStorage,
     { chosenBy, notes, overrode }: Chosen,
   ): Promise<Auth> {
+    const chosen = await withSops(opened, profileName);
     const { findProfile } = await import("./profiles/profile.ts");
     const { storage, kind, location } = chosen;
     const place = kind === "memory" ? `memory, because ${chosen.reason}` : location ?? kind;
@@ -687,7 +690,7 @@ export class Auth {
   }
 
   async #chooseStorage(): Promise<ChosenStorage> {
-    const { chosen, options } = this.#setup;
+    const { chosen, options, profileName } = this.#setup;
     if (options.saveStateToStorage === false) {
       const { MemoryStorage } = await import("./storage/memory.ts");
       return {
@@ -696,7 +699,7 @@ export class Auth {
         reason: "saveStateToStorage is false",
       };
     }
-    return chosen ?? await openStorage(options);
+    return chosen ?? await withSops(await openStorage(options), profileName);
   }
 
   /** Writes `auth_client.json`; the secret only where the command line needs it or the application said so. */
@@ -711,8 +714,7 @@ export class Auth {
     const { clientSecret, ...shown } = client;
     let settings: ClientSettings = shown;
     if (clientSecret !== undefined) {
-      const { FileStorage } = await import("./storage/file.ts");
-      if (options.saveClientSecret ?? storage instanceof FileStorage) settings = client;
+      if (options.saveClientSecret ?? await isFileStorage(storage)) settings = client;
     }
     await writeAuthClient(storage, profileName, settings);
   }
@@ -804,4 +806,28 @@ async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenS
     return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
   }
   return await (await import("./storage/select.ts")).chooseStorage();
+}
+
+/** The store, reading and writing through `sops` where the profile has files of it. */
+async function withSops(chosen: ChosenStorage, profileName: string): Promise<ChosenStorage> {
+  // Loads nothing for a store that cannot be the one of files.
+  if (!("root" in chosen.storage)) return chosen;
+  const { FileStorage } = await import("./storage/file.ts");
+  const { storage } = chosen;
+  if (!(storage instanceof FileStorage)) return chosen;
+  const there = await Promise.all(
+    (["auth_client.sops", "token.sops"] as const)
+      .map((object) => storage.exists(profileKey(profileName, object))),
+  );
+  if (!there.includes(true)) return chosen;
+  const { SopsStorage } = await import("./storage/sops.ts");
+  const reason = `${chosen.reason}; sops encrypts the profile's files`;
+  return { ...chosen, storage: new SopsStorage(storage), reason };
+}
+
+/** Tells whether a store is that of files, encrypted by `sops` or not. */
+async function isFileStorage(storage: ObjectStorageProvider): Promise<boolean> {
+  const { FileStorage } = await import("./storage/file.ts");
+  if (storage instanceof FileStorage) return true;
+  return storage instanceof (await import("./storage/sops.ts")).SopsStorage;
 }
