@@ -8,11 +8,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { createServer } from "node:net";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { FileStorage, type JsonObject } from "../../mod.ts";
+import { FileStorage, type JsonObject, type LoginUI } from "../../mod.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { missingPython, PYTHON_BIN } from "../_tools/python.ts";
+import { approveDevice, open } from "../sandbox/person.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../sandbox/sandbox.ts";
 
 const isDeno = "Deno" in globalThis;
@@ -156,6 +158,27 @@ export class PythonSession {
     await this.#ended;
     this.#lines.close();
   }
+}
+
+/** A person at the browser who does what the page asks. */
+export const PERSON: LoginUI = {
+  show: () => {},
+  openBrowser: async (url) => {
+    await (url.pathname.includes("device") ? approveDevice(url) : open(url));
+    return true;
+  },
+};
+
+/** A port that is free just now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 /** A sandbox, a home folder, and Python in it. */

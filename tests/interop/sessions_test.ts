@@ -4,15 +4,16 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { createServer } from "node:net";
-import { Auth, type JsonObject, type LoginUI, type SessionOptions } from "../../mod.ts";
+import { Auth, type JsonObject, type SessionOptions } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
 import { withVariables } from "../_support/variables.ts";
 import { writeBrowser } from "../sandbox/browser.ts";
-import { approveDevice, open } from "../sandbox/person.ts";
+import { approveDevice } from "../sandbox/person.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import {
+  freePort,
   type InteropWorld,
+  PERSON,
   PythonError,
   pythonVariables,
   SKIP_BUT_DENO,
@@ -22,15 +23,6 @@ import {
 
 const skip = SKIP_BUT_DENO;
 const options = { ...(skip === undefined ? {} : { skip }), timeoutMs: 90_000 };
-
-/** A person at the browser who does what the page asks. */
-const ui: LoginUI = {
-  show: () => {},
-  openBrowser: async (url) => {
-    await (url.pathname.includes("device") ? approveDevice(url) : open(url));
-    return true;
-  },
-};
 
 type Flow = "auth_code" | "device_code" | "m2m";
 const FLOWS: readonly Flow[] = ["auth_code", "device_code", "m2m"];
@@ -76,17 +68,6 @@ function pythonConfig(flow: Flow, { clientId, environment, m2m }: Sandbox, port 
   };
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
 /** A value of `$BROWSER` that Python does not wait for. */
 async function background(home: string): Promise<string> {
   return `${await writeBrowser(home)} %s &`;
@@ -109,7 +90,7 @@ for (const flow of FLOWS) {
         const { planet, python, read, sandbox } = world;
         const auth = ourSession(flow, world, "ours");
         if (flow === "m2m") await auth.accessToken();
-        else await auth.userLogin({ allowOpenBrowser: true, ui });
+        else await auth.userLogin({ allowOpenBrowser: true, ui: PERSON });
         const token = await auth.accessToken();
         const files = [".planet/ours/auth_client.json", ".planet/ours/token.json"] as const;
         const before = await Promise.all(files.map(read));
@@ -244,7 +225,7 @@ test("logout() here: Python has no session any more, in a process that holds one
   await withPython(async (world) => {
     const { python, sandbox } = world;
     const auth = ourSession("device_code", world, "shared");
-    await auth.userLogin({ allowOpenBrowser: true, ui });
+    await auth.userLogin({ allowOpenBrowser: true, ui: PERSON });
     const url = searches(world);
     await python({ call: "call", keep: "one", profile: "shared", url });
     await auth.logout();
