@@ -12,7 +12,7 @@ import { AuthError } from "../errors.ts";
 import { isGranted, runtime } from "../runtime.ts";
 import type { FileStorage } from "./file.ts";
 import { toPythonJson } from "./json.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type { JsonObject, JsonValue, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
 /** What a run of `sops` gave. */
 export interface SopsResult {
@@ -61,14 +61,17 @@ function option(member: string): string {
 function optionsLike(stored: JsonObject | undefined): string[] {
   const metadata = stored?.sops;
   if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) return [];
-  const known = Object.keys(KEY_OPTIONS);
+  const isFilled = (member: string) => {
+    const value = metadata[member];
+    return Array.isArray(value) && value.length > 0;
+  };
+  const members = Object.keys(metadata).filter(isFilled);
+  if (members.some((member) => !Object.hasOwn(KEY_OPTIONS, member))) return [];
   const options: string[] = [];
-  for (const [member, value] of Object.entries(metadata)) {
-    if (!Array.isArray(value) || value.length === 0) continue;
-    if (!known.includes(member)) return [];
-    const name = KEY_OPTIONS[member as keyof typeof KEY_OPTIONS];
+  for (const [member, name] of Object.entries(KEY_OPTIONS)) {
+    if (!isFilled(member)) continue;
     const keys: string[] = [];
-    for (const one of value) {
+    for (const one of metadata[member] as JsonValue[]) {
       if (typeof one !== "object" || one === null || Array.isArray(one)) return [];
       const { role, context, aws_profile, [name]: key } = one;
       if (role || context || aws_profile || typeof key !== "string") return [];
@@ -122,10 +125,9 @@ export class SopsStorage implements ObjectStorageProvider {
     if (real === key) return await this.#files.save(key, value);
     const path = `${this.#files.root}/${real}`;
     const like = optionsLike(await this.#files.load(real).catch(() => undefined));
-    const args = ["-e", ...JSON_TYPES, ...like, "--filename-override", path];
-    // Windows has no such file; there, and there only, sops must be 3.10 or newer.
-    const input = /^[A-Za-z]:/.test(path) ? [] : ["/dev/stdin"];
-    const { code, output } = await this.#sops([...args, ...input], toPythonJson(value));
+    // Without a file to read, it reads its pipe; Node's pipes are sockets, which have no /dev/stdin.
+    const args = ["encrypt", ...JSON_TYPES, ...like, "--filename-override", path];
+    const { code, output } = await this.#sops(args, toPythonJson(value));
     let encrypted: unknown;
     try {
       if (code === 0) encrypted = JSON.parse(output);
@@ -135,7 +137,7 @@ export class SopsStorage implements ObjectStorageProvider {
     if (typeof encrypted !== "object" || encrypted === null || !("sops" in encrypted)) {
       throw new AuthError(
         "storage_failed",
-        `Check the keys and the .sops.yaml for ${path}: sops (3.9 or newer) could not encrypt it (exit code ${code}).`,
+        `Check the keys and the .sops.yaml for ${path}: sops (3.10 or newer) could not encrypt it (exit code ${code}).`,
       );
     }
     await this.#files.save(real, encrypted as JsonObject);
