@@ -69,6 +69,7 @@ export {
 export type { AuthEvent } from "./lib/events.ts";
 export type { DeviceAuthorization, LoginOptions } from "./lib/flows/types.ts";
 export type { TokenState } from "./lib/keeper/types.ts";
+export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
 export type { ProfileEntry } from "./lib/profiles/profile.ts";
 export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";

@@ -29,21 +29,24 @@ import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
-import type { OAuthClient } from "./oauth/client.ts";
+import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
+import type { PrivateKeyPem } from "./oauth/private_key.ts";
 import { ApiKey } from "./profiles/api_key.ts";
 import {
   type ClientSettings,
   isKey,
   isService,
   type KeySettings,
+  type PrivateKeySource,
   type ProfileClient,
 } from "./profiles/client_settings.ts";
 import { normalizeProfileName, profileKey } from "./profiles/names.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
 import type { Chosen } from "./profiles/sources.ts";
-import { requireEnvAccess } from "./runtime.ts";
+import { isPermissionError, requireEnvAccess } from "./runtime.ts";
 import type { ChosenStorage } from "./storage/select.ts";
-import type { ObjectStorageProvider } from "./storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "./storage/types.ts";
+import type { TokenSet } from "./token.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
@@ -285,9 +288,11 @@ export class Auth {
     const { SERVICE_PROFILE } = await import("./profiles/builtins.ts");
     const { audiences, m2mAuthServer } = checked.environment;
     const clientId = checkText(choice.clientId, "client ID");
+    const profileName = normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`);
     return new Auth({
       ...common,
-      profileName: normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`),
+      profileName,
+      chosen: await withSops(opened, profileName),
       client: {
         clientType: "oidc_client_credentials_secret",
         clientId,
@@ -303,9 +308,10 @@ export class Auth {
     profileName: string,
     options: SessionOptions,
     checked: CheckedOptions,
-    chosen: ChosenStorage,
+    opened: ChosenStorage,
     { chosenBy, notes, overrode }: Chosen,
   ): Promise<Auth> {
+    const chosen = await withSops(opened, profileName);
     const { findProfile } = await import("./profiles/profile.ts");
     const { storage, kind, location } = chosen;
     const place = kind === "memory" ? `memory, because ${chosen.reason}` : location ?? kind;
@@ -482,6 +488,8 @@ export class Auth {
       revoked = true;
     } catch (error) {
       if (!(error instanceof AuthError)) throw error;
+      // Not offered for tokens of this kind (RFC 7009 §2.2.1).
+      if (error.oauthError === "unsupported_token_type") return;
       throw new AuthError(
         error.code,
         `Signed out on this machine, but the server could not be told; the session ends there by itself. ${error.message}`,
@@ -490,6 +498,72 @@ export class Auth {
     } finally {
       this.#tell({ type: "logged_out", profileName: this.profileName, revoked });
     }
+  }
+
+  /**
+   * Asks the authorization server who is signed in (OpenID Connect Core §5.3). The
+   * session needs the scope `openid`.
+   *
+   * @returns The claims, as received.
+   */
+  async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).userinfo(token, options.signal);
+  }
+
+  /**
+   * Asks the authorization server what it knows of the session's token, by default
+   * the access token (RFC 7662).
+   *
+   * @returns Its answer; `active` tells whether the token is good.
+   */
+  async introspect(
+    options: { token?: "access_token" | "refresh_token"; signal?: AbortSignal } = {},
+  ): Promise<JsonObject> {
+    const { signal, token: kind = "access_token" } = options;
+    const token = kind === "access_token"
+      ? await this.#accessToken(options)
+      : (await this.#storedTokens("introspect()")).refreshToken;
+    if (token === undefined) throw this.#lacks("refresh token");
+    return await (await this.#oauth()).introspect(token, kind, signal);
+  }
+
+  /**
+   * Checks the access token, if it is a JWT, against the authorization server's keys:
+   * signature, issuer, audience, expiry, scopes (RFC 9068 §4).
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token` where it does not hold.
+   */
+  async validateAccessToken(options: TokenChecks = {}): Promise<JsonObject> {
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).validateAccessToken(token, options);
+  }
+
+  /**
+   * Checks the ID token against the authorization server's keys (OpenID Connect
+   * Core §3.1.3.7). There is one where the scope `openid` was asked for.
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token` where it does not hold, or has expired.
+   */
+  async validateIdToken(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
+    const { idToken } = await this.#storedTokens("validateIdToken()");
+    if (idToken === undefined) throw this.#lacks("ID token (ask for the scope openid)");
+    return await (await this.#oauth()).validateIdToken(idToken, options.signal);
+  }
+
+  async #storedTokens(call: string): Promise<TokenSet> {
+    const { tokens } = await this.#keeperFor(call).known();
+    if (tokens === undefined) throw this.#lacks("session");
+    return tokens;
+  }
+
+  #lacks(what: string): AuthError {
+    return new AuthError(
+      "login_required",
+      `Sign in first, with userLogin() or ensureInitialized(): profile "${this.profileName}" has no ${what}.`,
+    );
   }
 
   /** Tells what this session is, where its state lies and how it stands; no secret, no network. */
@@ -569,13 +643,18 @@ export class Auth {
   }
 
   async #signIn(login: InteractiveLogin) {
-    const { callbackUrl } = this.#client();
-    if (callbackUrl === undefined) {
+    const client = this.#client();
+    if (client.callbackUrl === undefined) {
       const { loginWithDeviceCode } = await import("./flows/device_code.ts");
       return await loginWithDeviceCode(login);
     }
     const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
-    const { listen } = await import("./callback/select.ts");
+    // Where no browser opens here, the page may be opened elsewhere, and the code pasted.
+    const callbackUrl = login.allowOpenBrowser
+      ? client.callbackUrl
+      : client.remoteCallbackUrl ?? client.callbackUrl;
+    const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
+    const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
     return await loginWithAuthorizationCode({ ...login, callbackUrl, listen });
   }
 
@@ -586,13 +665,18 @@ export class Auth {
   async #loadClient(): Promise<OAuthClient> {
     const { OAuthClient } = await import("./oauth/client.ts");
     const { checked, options } = this.#setup;
-    const { audiences, authServer, clientId, clientSecret, scopes } = this.#client();
+    const client = this.#client();
+    const { audiences, authServer, clientId, clientSecret, privateKey, scopes } = client;
     return new OAuthClient({
       issuer: authServer,
       clientId,
       scopes,
       clock: checked.clock,
+      ...(client.issuer === undefined ? {} : { expectedIssuer: client.issuer }),
+      ...(client.endpoints === undefined ? {} : { endpoints: client.endpoints }),
+      ...(client.extra === undefined ? {} : { extra: client.extra }),
       ...(clientSecret === undefined ? {} : { clientSecret }),
+      ...(privateKey === undefined ? {} : { privateKey: () => loadPrivateKey(privateKey) }),
       ...(audiences.length === 0 ? {} : { audience: audiences.join(" ") }),
       ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     });
@@ -606,7 +690,7 @@ export class Auth {
   }
 
   async #chooseStorage(): Promise<ChosenStorage> {
-    const { chosen, options } = this.#setup;
+    const { chosen, options, profileName } = this.#setup;
     if (options.saveStateToStorage === false) {
       const { MemoryStorage } = await import("./storage/memory.ts");
       return {
@@ -615,7 +699,7 @@ export class Auth {
         reason: "saveStateToStorage is false",
       };
     }
-    return chosen ?? await openStorage(options);
+    return chosen ?? await withSops(await openStorage(options), profileName);
   }
 
   /** Writes `auth_client.json`; the secret only where the command line needs it or the application said so. */
@@ -630,8 +714,7 @@ export class Auth {
     const { clientSecret, ...shown } = client;
     let settings: ClientSettings = shown;
     if (clientSecret !== undefined) {
-      const { FileStorage } = await import("./storage/file.ts");
-      if (options.saveClientSecret ?? storage instanceof FileStorage) settings = client;
+      if (options.saveClientSecret ?? await isFileStorage(storage)) settings = client;
     }
     await writeAuthClient(storage, profileName, settings);
   }
@@ -678,10 +761,38 @@ export class Auth {
   }
 }
 
+/** Stands for a listener where the redirect URI leads to another machine. */
+function cannotListen(): Promise<never> {
+  return Promise.reject(
+    new AuthError(
+      "unsupported_runtime",
+      "Set allowTtyPrompt, so that the code can be pasted: the redirect URI leads elsewhere.",
+    ),
+  );
+}
+
 /** Tells whether a login has any way to reach the person. */
 function isInteractive(options: LoginOptions): boolean {
   return options.allowOpenBrowser === true || options.allowTtyPrompt === true ||
     options.ui?.show !== undefined;
+}
+
+/** The text of a client's private key, from its file where it lies in one. */
+async function loadPrivateKey({ file, password, pem }: PrivateKeySource): Promise<PrivateKeyPem> {
+  const secret = password === undefined ? {} : { password };
+  if (file === undefined) return { name: "client_privkey", pem: pem!, ...secret };
+  const { openFiles } = await import("./storage/select.ts");
+  try {
+    const bytes = await (await openFiles()).read(file);
+    return { name: file, pem: new TextDecoder().decode(bytes), ...secret };
+  } catch (cause) {
+    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
+    throw new AuthError(
+      "storage_failed",
+      `${flag}: the private key that client_privkey_file names cannot be read.`,
+      { cause },
+    );
+  }
 }
 
 /** Tells whether a profile without OAuth needs no store. */
@@ -695,4 +806,28 @@ async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenS
     return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
   }
   return await (await import("./storage/select.ts")).chooseStorage();
+}
+
+/** The store, reading and writing through `sops` where the profile has files of it. */
+async function withSops(chosen: ChosenStorage, profileName: string): Promise<ChosenStorage> {
+  // Loads nothing for a store that cannot be the one of files.
+  if (!("root" in chosen.storage)) return chosen;
+  const { FileStorage } = await import("./storage/file.ts");
+  const { storage } = chosen;
+  if (!(storage instanceof FileStorage)) return chosen;
+  const there = await Promise.all(
+    (["auth_client.sops", "token.sops"] as const)
+      .map((object) => storage.exists(profileKey(profileName, object))),
+  );
+  if (!there.includes(true)) return chosen;
+  const { SopsStorage } = await import("./storage/sops.ts");
+  const reason = `${chosen.reason}; sops encrypts the profile's files`;
+  return { ...chosen, storage: new SopsStorage(storage), reason };
+}
+
+/** Tells whether a store is that of files, encrypted by `sops` or not. */
+async function isFileStorage(storage: ObjectStorageProvider): Promise<boolean> {
+  const { FileStorage } = await import("./storage/file.ts");
+  if (storage instanceof FileStorage) return true;
+  return storage instanceof (await import("./storage/sops.ts")).SopsStorage;
 }

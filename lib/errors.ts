@@ -17,6 +17,7 @@ export type AuthErrorCode =
   | "client_rejected"
   | "device_code_expired"
   | "invalid_argument"
+  | "invalid_token"
   | "issuer_mismatch"
   | "lock_timeout"
   | "login_cancelled"

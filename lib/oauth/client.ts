@@ -2,7 +2,7 @@
  * Talks to one authorization server for one client; alone imports oauth4webapi.
  *
  * Finds the endpoints (RFC 8414, OpenID Connect Discovery), makes the requests
- * of RFC 6749, 7009, 7636, 8628 and 9207, and turns every refusal into an
+ * of RFC 6749, 7009, 7636, 7662, 8628 and 9207, and turns every refusal into an
  * `AuthError`. Stores nothing, shows nothing, and repeats a request only where
  * that cannot spend anything twice.
  *
@@ -14,7 +14,9 @@ import { abandonable } from "../abort.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/types.ts";
 import { TokenSet } from "../token.ts";
+import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
 import { oauthError, throwForAnswer } from "./errors.ts";
+import type { TokenValidator } from "./token_validator.ts";
 import { type Answer, exchange, surelyUnsent, type TransportOptions } from "./transport.ts";
 
 /** Most requests that one call may make of the token endpoint. */
@@ -23,14 +25,42 @@ const MOST_TRIES = 3;
 /** Longest wait inside a call that a server may ask for, in milliseconds. */
 const LONGEST_PAUSE_MS = 5_000;
 
+/** Endpoints by their names in a server's metadata (RFC 8414 §2). */
+export type Endpoints = {
+  readonly [
+    name in
+      | "authorization_endpoint"
+      | "device_authorization_endpoint"
+      | "introspection_endpoint"
+      | "jwks_uri"
+      | "revocation_endpoint"
+      | "token_endpoint"
+      | "userinfo_endpoint"
+  ]?: string;
+};
+
+/** What a JWT must be besides genuine. */
+export interface TokenChecks {
+  /** Whom it must be for; default: the audience of the client. */
+  audience?: string;
+  /** Scopes, one of which an access token must grant. */
+  scopesAnyOf?: readonly string[];
+  /** Ends the request for the server's keys, if one is needed. */
+  signal?: AbortSignal;
+}
+
 /** Who asks, and whom. */
-export interface OAuthClientOptions extends TransportOptions {
-  /** Issuer of the authorization server (RFC 8414 §2). */
+export interface OAuthClientOptions extends TransportOptions, ClientProof {
+  /** Issuer of the authorization server (RFC 8414 §2), where it is found. */
   readonly issuer: string;
+  /** What the server calls itself, where that differs from `issuer`. */
+  readonly expectedIssuer?: string;
+  /** Endpoints that are known, and need not be found. */
+  readonly endpoints?: Endpoints;
+  /** More parameters of a sign-in; they never replace those of the standard. */
+  readonly extra?: Readonly<Record<string, string>>;
   /** Client identifier (RFC 6749 §2.2). */
   readonly clientId: string;
-  /** Client secret; a public client has none (RFC 6749 §2.1). */
-  readonly clientSecret?: string;
   /** `audience` to ask for, where the server takes one. */
   readonly audience?: string;
   /** Scopes to ask for (RFC 6749 §3.3); empty leaves them to the server. */
@@ -104,28 +134,27 @@ export interface PendingAuthorization {
 export class OAuthClient {
   readonly #options: OAuthClientOptions;
   readonly #client: oauth.Client;
-  readonly #authenticate: oauth.ClientAuth;
+  readonly #authentication: ClientAuthentication;
   readonly #insecure: boolean;
   #server: Promise<oauth.AuthorizationServer> | undefined;
+  #validator: Promise<TokenValidator> | undefined;
 
   /** Makes a client; nothing is sent yet. */
   constructor(options: OAuthClientOptions) {
     this.#options = options;
     this.#client = { client_id: options.clientId, [oauth.clockTolerance]: 60 };
-    this.#authenticate = options.clientSecret === undefined
-      ? oauth.None()
-      : oauth.ClientSecretPost(options.clientSecret);
+    this.#authentication = new ClientAuthentication(options, options.clock);
     this.#insecure = isLoopback(new URL(options.issuer));
   }
 
   /** Whether the server has an endpoint for revocation (RFC 7009 §2). */
   async canRevoke(signal?: AbortSignal): Promise<boolean> {
-    return (await this.#discover(signal)).revocation_endpoint !== undefined;
+    return (await this.#about(["revocation_endpoint"], signal)).revocation_endpoint !== undefined;
   }
 
   /** Prepares an authorization request with fresh `state`, `nonce` and code verifier (RFC 7636 §4.1). */
   async authorize(signal?: AbortSignal): Promise<PendingAuthorization> {
-    const server = await this.#discover(signal);
+    const server = await this.#about(["authorization_endpoint", "token_endpoint"], signal);
     if (server.authorization_endpoint === undefined) throw this.#missing("authorization endpoint");
     const endpoint = this.#page(server.authorization_endpoint, "the authorization endpoint");
     const state = oauth.generateRandomState();
@@ -139,6 +168,7 @@ export class OAuthClient {
       url: (redirectUri: string): URL => {
         const url = new URL(endpoint);
         const parameters = {
+          ...this.#options.extra,
           client_id: this.#options.clientId,
           response_type: "code",
           redirect_uri: redirectUri,
@@ -190,7 +220,7 @@ export class OAuthClient {
         oauth.authorizationCodeGrantRequest(
           server,
           this.#client,
-          this.#authenticate,
+          this.#authentication.for(server.token_endpoint),
           parameters,
           request.redirectUri,
           request.verifier,
@@ -209,8 +239,9 @@ export class OAuthClient {
 
   /** Asks for a device and a user code (RFC 8628 §3.1). */
   async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
-    const server = await this.#discover(signal);
-    if (server.device_authorization_endpoint === undefined) {
+    const server = await this.#about(["device_authorization_endpoint"], signal);
+    const endpoint = server.device_authorization_endpoint;
+    if (endpoint === undefined) {
       throw this.#missing("device authorization endpoint");
     }
     const { json } = await this.#send(
@@ -219,8 +250,8 @@ export class OAuthClient {
         oauth.deviceAuthorizationRequest(
           server,
           this.#client,
-          this.#authenticate,
-          this.#scopeAndAudience(),
+          this.#authentication.for(endpoint),
+          { ...this.#options.extra, ...this.#scopeAndAudience() },
           options,
         ),
       { signal },
@@ -270,14 +301,14 @@ export class OAuthClient {
     deviceCode: string,
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
-    const server = await this.#discover(signal);
+    const server = await this.#about(["token_endpoint"], signal);
     try {
       return await this.#token(
         (options) =>
           oauth.deviceCodeGrantRequest(
             server,
             this.#client,
-            this.#authenticate,
+            this.#authentication.for(server.token_endpoint),
             deviceCode,
             options,
           ),
@@ -295,14 +326,14 @@ export class OAuthClient {
 
   /** Signs in as the client itself (RFC 6749 §4.4). */
   async clientCredentials(signal?: AbortSignal): Promise<TokenSet> {
-    const server = await this.#discover(signal);
+    const server = await this.#about(["token_endpoint"], signal);
     return await this.#token(
       (options) =>
         oauth.clientCredentialsGrantRequest(
           server,
           this.#client,
-          this.#authenticate,
-          this.#scopeAndAudience(),
+          this.#authentication.for(server.token_endpoint, true),
+          { ...this.#options.extra, ...this.#scopeAndAudience() },
           options,
         ),
       (answer) => oauth.processClientCredentialsResponse(server, this.#client, answer),
@@ -317,7 +348,7 @@ export class OAuthClient {
    * @throws {AuthError} `session_expired` where the server calls it invalid, and the codes of a token request.
    */
   async refresh(current: TokenSet, signal?: AbortSignal): Promise<TokenSet> {
-    const server = await this.#discover(signal);
+    const server = await this.#about(["token_endpoint"], signal);
     const refreshToken = current.refreshToken;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
     return await this.#token(
@@ -325,7 +356,7 @@ export class OAuthClient {
         oauth.refreshTokenGrantRequest(
           server,
           this.#client,
-          this.#authenticate,
+          this.#authentication.for(server.token_endpoint),
           refreshToken,
           options,
         ),
@@ -340,15 +371,116 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<void> {
-    const server = await this.#discover(signal);
+    const server = await this.#about(["revocation_endpoint"], signal);
+    const proof = this.#authentication.for(server.revocation_endpoint);
     await this.#send(
       "the revocation endpoint",
       (options) =>
-        oauth.revocationRequest(server, this.#client, this.#authenticate, token, {
+        oauth.revocationRequest(server, this.#client, proof, token, {
           ...options,
           additionalParameters: { token_type_hint: hint },
         }),
       { signal },
+    );
+  }
+
+  /**
+   * Asks the server what it knows of a token (RFC 7662 §2).
+   *
+   * @returns Its answer; `active` tells whether the token is good.
+   */
+  async introspect(
+    token: string,
+    hint: "access_token" | "refresh_token",
+    signal?: AbortSignal,
+  ): Promise<JsonObject> {
+    const server = await this.#about(["introspection_endpoint"], signal);
+    if (server.introspection_endpoint === undefined) throw this.#missing("introspection endpoint");
+    const proof = this.#authentication.for(server.introspection_endpoint);
+    const what = "the introspection endpoint";
+    const { json } = await this.#send(
+      what,
+      (options) =>
+        oauth.introspectionRequest(server, this.#client, proof, token, {
+          ...options,
+          additionalParameters: { token_type_hint: hint },
+        }),
+      { signal, idempotent: true },
+    );
+    if (typeof json?.active !== "boolean") throw malformed(what, new Error("active is missing"));
+    return json;
+  }
+
+  /** Asks the server who signed in (OpenID Connect Core §5.3). */
+  async userinfo(accessToken: string, signal?: AbortSignal): Promise<JsonObject> {
+    const server = await this.#about(["userinfo_endpoint"], signal);
+    if (server.userinfo_endpoint === undefined) throw this.#missing("userinfo endpoint");
+    const what = "the userinfo endpoint";
+    const { json } = await this.#send(
+      what,
+      (options) => oauth.userInfoRequest(server, this.#client, accessToken, options),
+      { signal, idempotent: true },
+    );
+    if (typeof json?.sub !== "string") throw malformed(what, new Error("sub is missing"));
+    return json;
+  }
+
+  /**
+   * Checks an access token that is a JWT against the server's keys (RFC 9068 §4).
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token`; `invalid_argument` where it is not known whom it must be for.
+   */
+  async validateAccessToken(token: string, checks: TokenChecks = {}): Promise<JsonObject> {
+    const audience = checks.audience ?? this.#options.audience;
+    if (audience === undefined) {
+      throw new AuthError("invalid_argument", "Give the audience: the client has none of its own.");
+    }
+    const { scopesAnyOf, signal } = checks;
+    return await this.#validate(token, {
+      audience,
+      ...(scopesAnyOf === undefined ? {} : { scopesAnyOf }),
+    }, signal);
+  }
+
+  /**
+   * Checks an ID token against the server's keys (OpenID Connect Core §3.1.3.7).
+   *
+   * @returns Its claims.
+   * @throws {AuthError} `invalid_token`.
+   */
+  async validateIdToken(token: string, signal?: AbortSignal): Promise<JsonObject> {
+    const audience = this.#options.clientId;
+    return await this.#validate(token, { audience, isIdToken: true }, signal);
+  }
+
+  async #validate(
+    token: string,
+    demands: { audience: string; scopesAnyOf?: readonly string[]; isIdToken?: boolean },
+    signal?: AbortSignal,
+  ): Promise<JsonObject> {
+    const { expectedIssuer } = this.#options;
+    const issuer = expectedIssuer ?? (await this.#discover(signal)).issuer;
+    this.#validator ??= import("./token_validator.ts").then(({ TokenValidator }) =>
+      new TokenValidator(() => this.#fetchKeys(), () => this.#options.clock.now())
+    );
+    const validated = (await this.#validator).validate(token, { issuer, ...demands });
+    return await abandonable(validated, signal);
+  }
+
+  async #fetchKeys(): Promise<readonly JsonObject[]> {
+    const { jwks_uri } = await this.#about(["jwks_uri"]);
+    if (jwks_uri === undefined) throw this.#missing("address of its keys");
+    const what = "the server's key set";
+    const address = this.#page(jwks_uri, what);
+    const { json } = await this.#send(
+      what,
+      (options) => options[oauth.customFetch](address, { headers: { accept: "application/json" } }),
+      { idempotent: true },
+    );
+    if (!Array.isArray(json?.keys)) throw malformed(what, new Error("keys is missing"));
+    return json.keys.filter((key): key is JsonObject =>
+      typeof key === "object" && key !== null && !Array.isArray(key)
     );
   }
 
@@ -358,6 +490,17 @@ export class OAuthClient {
       ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
       ...(audience === undefined ? {} : { audience }),
     };
+  }
+
+  /** The server, as far as `needs` go: it is asked only for what is not known already. */
+  async #about(
+    needs: readonly (keyof Endpoints)[],
+    signal?: AbortSignal,
+  ): Promise<oauth.AuthorizationServer> {
+    const { endpoints = {}, expectedIssuer, issuer } = this.#options;
+    return needs.every((name) => endpoints[name] !== undefined)
+      ? { issuer: expectedIssuer ?? issuer, ...endpoints }
+      : { ...await this.#discover(signal), ...endpoints };
   }
 
   #missing(what: string): AuthError {
@@ -378,6 +521,7 @@ export class OAuthClient {
 
   async #fetchMetadata(): Promise<oauth.AuthorizationServer> {
     const issuer = new URL(this.#options.issuer);
+    const expected = new URL(this.#options.expectedIssuer ?? this.#options.issuer);
     const what = "the discovery document";
     const { json } = await this.#send(
       what,
@@ -386,9 +530,9 @@ export class OAuthClient {
     );
     if (json === undefined) throw malformed(what, new Error("no JSON object"));
     try {
-      return await oauth.processDiscoveryResponse(issuer, asResponse(json));
+      return await oauth.processDiscoveryResponse(expected, asResponse(json));
     } catch (error) {
-      if (typeof json.issuer === "string" && json.issuer !== this.#options.issuer) {
+      if (typeof json.issuer === "string" && json.issuer !== expected.href) {
         throw new AuthError(
           "issuer_mismatch",
           `Check the address of the authorization server: what is at ${issuer.origin} calls itself by another issuer (RFC 8414 §3.3).`,

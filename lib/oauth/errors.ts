@@ -19,6 +19,7 @@ const BY_OAUTH_ERROR: Readonly<Record<string, AuthErrorCode>> = {
   invalid_request: "client_rejected",
   invalid_scope: "client_rejected",
   invalid_target: "client_rejected",
+  invalid_token: "session_expired",
   login_required: "login_required",
   server_error: "server_error",
   slow_down: "throttled",

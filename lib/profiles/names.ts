@@ -48,7 +48,7 @@ export function normalizeProfileName(name: string): string {
  */
 export function profileKey(
   profileName: string,
-  object: "auth_client" | "login" | "token",
+  object: "auth_client" | "auth_client.sops" | "login" | "token" | "token.sops",
 ): string {
   return `.planet/${profileName}/${object}.json`;
 }

@@ -13,6 +13,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
+import { PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
 
@@ -64,6 +65,20 @@ async function installExtra(): Promise<number> {
   const args = ["install", "--quiet", "--no-lock", "--node-modules-dir=auto"];
   const child = new Deno.Command(Deno.execPath(), { args, cwd: EXTRA_FOLDER }).spawn();
   return (await child.status).code;
+}
+
+/** Installs the Python packages that only some tests need, in an environment of their own. */
+async function installPython(): Promise<number> {
+  const packages = Object.entries(PYTHON_PACKAGES).map(([name, version]) => `${name}==${version}`);
+  const commands = [
+    ["python3", "-m", "venv", PYTHON_FOLDER],
+    [`${PYTHON_BIN}/pip`, "install", "--quiet", "--disable-pip-version-check", ...packages],
+  ];
+  for (const [program = "", ...args] of commands) {
+    const { code } = await new Deno.Command(program, { args, cwd: ROOT }).spawn().status;
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
 /** Runs a script with all permissions. */
@@ -121,6 +136,8 @@ async function main([task = "", ...args]: string[]): Promise<number> {
       return 0;
     case "extra":
       return await installExtra();
+    case "python":
+      return await installPython();
     case "test":
       return await test(args, false);
     case "test:deep":
@@ -133,6 +150,8 @@ async function main([task = "", ...args]: string[]): Promise<number> {
       return await script(sandbox("demo.ts"), args);
     case "sandbox":
       return await script(sandbox("sandbox.ts"), args);
+    case "bench":
+      return await script(path.join(ROOT, "tests/bench/bench.ts"), args);
     case "example":
       return await script(sandbox("run_example.ts"), args);
     case "run":

@@ -23,6 +23,7 @@ interface Provider {
 
 interface KoaContext {
   body?: unknown;
+  type?: string;
   oidc?: {
     route?: string;
     body?: Record<string, unknown>;
@@ -211,6 +212,8 @@ export async function authorizationServer(
     });
     provider.use(async (ctx, next) => {
       await next();
+      // The Planet SDK for Python takes no other type.
+      if (ctx.oidc?.route === "jwks") ctx.type = "application/json";
       if (
         ctx.oidc?.route === "device_authorization" && settings.deviceInterval !== undefined &&
         typeof ctx.body === "object" && ctx.body !== null && "device_code" in ctx.body

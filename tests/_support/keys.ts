@@ -1,0 +1,44 @@
+/**
+ * Key pairs for tests, made when they are asked for.
+ *
+ * @module
+ */
+
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+
+/** A pair, its private half as PEM. */
+export interface TestKey {
+  /** The private key, as node:crypto has it. */
+  readonly privateKey: KeyObject;
+  /** Its public half as a JWK. */
+  readonly jwk: Record<string, unknown>;
+  /** The private key as PKCS#8. */
+  readonly pem: string;
+  /** The private key as PKCS#8, encrypted with a password. */
+  encrypted(passphrase: string, cipher?: string): string;
+}
+
+/** Kinds of key. */
+export type TestKeyKind = "rsa" | "P-256" | "P-384" | "P-521" | "ed25519";
+
+const made = new Map<TestKeyKind, TestKey>();
+
+/** Makes a key pair, one of each kind for a process. */
+export function testKey(kind: TestKeyKind): TestKey {
+  const known = made.get(kind);
+  if (known !== undefined) return known;
+  const { privateKey, publicKey } = kind === "rsa"
+    ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+    : kind === "ed25519"
+    ? generateKeyPairSync("ed25519")
+    : generateKeyPairSync("ec", { namedCurve: kind });
+  const key: TestKey = {
+    privateKey,
+    jwk: publicKey.export({ format: "jwk" }) as Record<string, unknown>,
+    pem: String(privateKey.export({ type: "pkcs8", format: "pem" })),
+    encrypted: (passphrase, cipher = "aes-256-cbc") =>
+      String(privateKey.export({ type: "pkcs8", format: "pem", cipher, passphrase })),
+  };
+  made.set(kind, key);
+  return key;
+}

@@ -1,0 +1,79 @@
+/**
+ * Measures this library against the physical floor and against its peers, in one run.
+ *
+ * ```sh
+ * deno task bench [--quick] [--write] [ROW…]
+ * ```
+ *
+ * `--quick` ends within two minutes. `--write` puts the table into `README.md` beside this file.
+ * ROW narrows the run to the rows whose names begin so. See `README.md` for the method.
+ *
+ * @module
+ */
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { type Result, ROWS } from "./rows.ts";
+import { engines, PEERS, setStage } from "./stage.ts";
+import { startWorld } from "./world.ts";
+
+const README = fileURLToPath(new URL("README.md", import.meta.url));
+const [BEGIN, END] = ["<!-- table: begin -->", "<!-- table: end -->"];
+
+function table(results: readonly Result[]): string {
+  const lines = ["| what | where | measured | target | holds | floor and peers, same run |"];
+  lines.push("| --- | --- | --- | --- | --- | --- |");
+  for (const { what, where, found, target, holds, others } of results) {
+    const mark = holds === undefined ? "" : holds ? "yes" : "**no**";
+    lines.push(`| ${what} | ${where} | ${found} | ${target} | ${mark} | ${others} |`);
+  }
+  return lines.join("\n");
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const quick = args.includes("--quick");
+  const wanted = args.filter((arg) => !arg.startsWith("--"));
+  const unknown = args.find((arg) => arg.startsWith("--") && !["--quick", "--write"].includes(arg));
+  if (unknown) throw new TypeError(`Use --quick or --write: there is no option ${unknown}.`);
+  const since = performance.now();
+  await setStage();
+  const { found, missing } = await engines();
+  for (const reason of missing) console.log(`SKIPPED ${reason}`);
+  const results: Result[] = [];
+  for (const [name, row] of Object.entries(ROWS)) {
+    if (wanted.length > 0 && !wanted.some((prefix) => name.startsWith(prefix))) continue;
+    const began = performance.now();
+    const world = await startWorld();
+    try {
+      results.push(...await row({ engines: found, quick, world }));
+    } finally {
+      await world.close();
+    }
+    console.error(`${name}: ${Math.round((performance.now() - began) / 1000)} s`);
+  }
+  const versions = found.map(({ name, version }) => `${name} ${version}`).join(", ");
+  const peers = Object.entries(PEERS).map(([name, version]) => `${name} ${version}`).join(", ");
+  const cpu = `${os.cpus().length} × ${os.cpus()[0]?.model.trim() ?? "?"}`;
+  const text = [
+    `Run of ${new Date().toISOString().slice(0, 10)}${quick ? " (--quick)" : ""}, load ${
+      os.loadavg()[0]!.toFixed(1)
+    } at its end. ${os.type()} ${os.machine()}, ${cpu}, ${
+      Math.round(os.totalmem() / 2 ** 30)
+    } GiB. ${versions}. Peers: ${peers}.`,
+    "",
+    table(results),
+  ].join("\n");
+  console.log(`\n${text}\n\n${Math.round((performance.now() - since) / 1000)} s`);
+  if (args.includes("--write")) {
+    const before = fs.readFileSync(README, "utf8");
+    const [head, tail] = [before.split(BEGIN)[0]!, before.split(END)[1]!];
+    fs.writeFileSync(README, `${head}${BEGIN}\n\n${text}\n\n${END}${tail}`);
+  }
+  return 0;
+}
+
+if (import.meta.main) {
+  process.exit(await main(process.argv.slice(2)));
+}

@@ -1,0 +1,2 @@
+// What the runtime itself costs.
+console.log(200, 0);

@@ -1,0 +1,37 @@
+// FileStorage.save() and a bare write + fsync + rename, in turn; prints both in milliseconds.
+const [storagePath, root, count, text] = globalThis.Deno?.args ?? process.argv.slice(2);
+const { FileStorage } = await import(storagePath);
+const { mkdir, open, rename } = await import("node:fs/promises");
+const value = JSON.parse(text);
+const storage = new FileStorage({ root });
+const folder = `${root}/.planet/floor`;
+await mkdir(folder, { recursive: true });
+const bare = globalThis.Deno
+  ? async () => {
+    const file = await Deno.open(`${folder}/token.new`, { write: true, createNew: true });
+    await file.write(new TextEncoder().encode(JSON.stringify(value)));
+    await file.sync();
+    file.close();
+    await Deno.rename(`${folder}/token.new`, `${folder}/token.json`);
+  }
+  : async () => {
+    const file = await open(`${folder}/token.new`, "wx");
+    await file.writeFile(JSON.stringify(value));
+    await file.sync();
+    await file.close();
+    await rename(`${folder}/token.new`, `${folder}/token.json`);
+  };
+const ours = () => storage.save(".planet/save/token.json", value);
+const times = { bare: [], ours: [] };
+for (let round = -10; round < Number(count); round++) {
+  for (
+    const [name, work] of round % 2
+      ? [["bare", bare], ["ours", ours]]
+      : [["ours", ours], ["bare", bare]]
+  ) {
+    const since = performance.now();
+    await work();
+    if (round >= 0) times[name].push(performance.now() - since);
+  }
+}
+console.log(JSON.stringify(times));

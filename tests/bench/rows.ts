@@ -1,0 +1,502 @@
+/**
+ * The rows of the benchmark, each measured in one go, interleaved.
+ *
+ * @module
+ */
+
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { delimiter } from "node:path";
+import process from "node:process";
+import { ROOT } from "../_tools/links.ts";
+import { type SharedSession, sharedSession } from "../processes/session.ts";
+import { startWorkers } from "../processes/workers.ts";
+import type { ExampleRuntime } from "../sandbox/run_example.ts";
+import { bundleSizes } from "./sizes.ts";
+import { ADAPTERS, type Engine, ENVIRONMENT, program, STAGE, start } from "./stage.ts";
+import { quantile, ratio, show, spread } from "./statistics.ts";
+import type { World } from "./world.ts";
+
+/** What one row has found. */
+export interface Result {
+  /** What was measured. */
+  readonly what: string;
+  /** Where: a runtime, or empty. */
+  readonly where: string;
+  /** The finding, as text. */
+  readonly found: string;
+  /** What it should be, as text; empty for what has no target. */
+  readonly target: string;
+  /** Whether it is so. */
+  readonly holds?: boolean;
+  /** The others in the same run. */
+  readonly others: string;
+}
+
+/** What a row stands on. */
+export interface RowContext {
+  /** Runtimes, and Python, that are there. */
+  readonly engines: readonly Engine[];
+  /** Whether it must be quick. */
+  readonly quick: boolean;
+  /** The servers. */
+  readonly world: World;
+}
+
+/** One row, or several that are measured together. */
+export type Row = (context: RowContext) => Promise<Result[]>;
+
+const TOKEN_FILE = path.join(ENVIRONMENT.HOME!, ".planet/bench/token.json");
+const MSAL_FILE = path.join(STAGE, "home/msal.json");
+
+function label(name: string): string {
+  return ADAPTERS[name] ?? name;
+}
+
+function runtimes(engines: readonly Engine[]): Engine[] {
+  return engines.filter(({ name }) => name !== "python");
+}
+
+/** Starts the world afresh, with a valid token in the file, and one in that of msal. */
+async function signedIn(
+  { world, engines }: RowContext,
+  options: { latencyMs?: number; expiresIn?: number } = {},
+): Promise<void> {
+  const token = await world.reset(options);
+  fs.mkdirSync(path.dirname(TOKEN_FILE), { recursive: true });
+  fs.writeFileSync(TOKEN_FILE, JSON.stringify(token, null, 2), { mode: 0o600 });
+  await start(engines[0]!, [program(engines[0]!, "prepare_msal.mjs"), world.origin, MSAL_FILE]);
+}
+
+/** Process start to the first authenticated answer. */
+async function startRow(context: RowContext): Promise<Result[]> {
+  const { engines, quick, world } = context;
+  await signedIn(context, { latencyMs: 20 });
+  const url = `${world.origin}/api`;
+  const runs: { engine: Engine; name: string; args: string[] }[] = [];
+  for (const engine of runtimes(engines)) {
+    const once = (name: string, file: string, ...more: string[]) =>
+      runs.push({ engine, name, args: [program(engine, file), TOKEN_FILE, url, ...more] });
+    once("empty", "once_empty.mjs");
+    once("floor", "once_floor.mjs");
+    once("planet", "once_planet.mjs");
+    once("session", "once_session.mjs");
+    once("floor_adapter", "once_peer.mjs", "floor");
+    for (const name of Object.keys(ADAPTERS)) {
+      once(name, "once_peer.mjs", name, ...(name === "msal" ? [MSAL_FILE] : []));
+    }
+  }
+  for (const engine of engines.filter(({ name }) => name === "python")) {
+    for (const name of ["planet_auth", "planet_sdk"]) {
+      runs.push({ engine, name, args: [program(engine, `once_${name}.py`), TOKEN_FILE, url] });
+    }
+  }
+  const times = new Map<string, number[]>();
+  const of = (engine: string, name: string) => times.get(`${engine} ${name}`) ?? [];
+  for (let round = -1; round < (quick ? 5 : 21); round++) {
+    for (const { engine, name, args } of runs) {
+      const { line, ms } = await start(engine, args);
+      if (!line.startsWith("200")) throw new Error(`${engine.name} ${name}: ${line}`);
+      const key = `${engine.name} ${name}`;
+      if (round < 0) times.set(key, []);
+      else times.get(key)!.push(ms);
+    }
+  }
+  const results: Result[] = [];
+  const targets: Record<string, number> = { deno: 1.05, bun: 1.15 };
+  for (const { name: where } of runtimes(engines)) {
+    const floor = of(where, "floor");
+    const ours = ratio(of(where, "planet"), floor);
+    const target = targets[where];
+    const others = ["empty", "session", "floor_adapter", ...Object.keys(ADAPTERS)].map((name) =>
+      `${label(name)} ${show(ratio(of(where, name), floor))}`
+    );
+    results.push({
+      what: "start to first response, valid saved token, ÷ floor",
+      where,
+      found: show(ours),
+      target: target === undefined ? "" : `≤ ${target}`,
+      ...(target === undefined ? {} : { holds: ours.median <= target }),
+      others: `floor ${show(spread(floor), 1, " ms")}, ${others.join(", ")}`,
+    });
+  }
+  const pythons: Record<string, number> = { deno: 0.22, bun: 0.11 };
+  for (const [where, target] of Object.entries(pythons)) {
+    const [ours, python] = [of(where, "planet"), of("python", "planet_auth")];
+    if (ours.length === 0 || python.length === 0) continue;
+    const found = ratio(ours, python);
+    results.push({
+      what: "the same ÷ planet_auth (Python)",
+      where,
+      found: show(found, 3),
+      target: `≤ ${target}`,
+      holds: found.median <= target,
+      others: `floor ${show(ratio(of(where, "floor"), python), 3)}, ÷ planet SDK ${
+        show(ratio(ours, of("python", "planet_sdk")), 3)
+      }, planet_auth ${show(spread(python), 0, " ms")}`,
+    });
+  }
+  return results;
+}
+
+/** Authenticated and bare calls in turn. */
+async function callRow(context: RowContext): Promise<Result[]> {
+  const { engines, quick, world } = context;
+  const names = ["planet", "floor", ...Object.keys(ADAPTERS)];
+  const targets: Record<string, number> = { deno: 1.025, bun: 1.02, node: 1.03 };
+  const count = quick ? 800 : 3000;
+  const found = new Map<string, number[]>();
+  for (let round = 0; round < (quick ? 3 : 7); round++) {
+    for (const engine of runtimes(engines)) {
+      for (const name of names) {
+        if (quick && !["planet", "floor", "badgateway", "oauth4webapi"].includes(name)) continue;
+        if (!["planet", "floor"].includes(name) && round > 2) continue;
+        await signedIn(context);
+        const more = name === "msal" ? [MSAL_FILE] : [];
+        const args = [program(engine, "warm.mjs"), name, world.origin, TOKEN_FILE, `${count}`];
+        const { line } = await start(engine, [...args, ...more]);
+        const [bare, authenticated] = JSON.parse(line);
+        const key = `${engine.name} ${name}`;
+        found.set(key, [...found.get(key) ?? [], authenticated / bare]);
+      }
+    }
+  }
+  return runtimes(engines).map(({ name: where }) => {
+    const ours = spread(found.get(`${where} planet`)!);
+    const target = targets[where]!;
+    const others = names.slice(1).filter((name) => found.has(`${where} ${name}`))
+      .map((name) => `${label(name)} ${show(spread(found.get(`${where} ${name}`)!), 3)}`);
+    return {
+      what: "authenticated ÷ bare call",
+      where,
+      found: show(ours, 3),
+      target: `≤ ${target}`,
+      holds: ours.median <= target,
+      others: others.join(", "),
+    };
+  });
+}
+
+/** `accessToken()` with a fresh token. */
+async function tokenRow(context: RowContext): Promise<Result[]> {
+  const { engines, quick, world } = context;
+  const names = ["floor", "planet", ...Object.keys(ADAPTERS)];
+  const results: Result[] = [];
+  for (const engine of runtimes(engines)) {
+    await signedIn(context);
+    const count = `${quick ? 200_000 : 500_000}`;
+    const args = [program(engine, "token.mjs"), world.origin, TOKEN_FILE, count, MSAL_FILE];
+    const { line } = await start(engine, [...args, ...names]);
+    const times = JSON.parse(line) as Record<string, number[]>;
+    const ours = spread(times.planet!);
+    const toFloor = ratio(times.planet!, times.floor!);
+    const others = names.filter((name) => name !== "planet")
+      .map((name) => `${label(name)} ${show(spread(times[name]!), 0, " ns")}`);
+    results.push({
+      what: "accessToken() with a fresh token",
+      where: engine.name,
+      found: `${show(ours, 0, " ns")}, ÷ floor ${show(toFloor)}`,
+      target: "≤ 100 ns or ≤ 1.3 × floor",
+      holds: ours.median <= 100 || toFloor.median <= 1.3,
+      others: others.join(", "),
+    });
+  }
+  return results;
+}
+
+/** Import of this package and of oauth4webapi alone. */
+async function importRow({ engines, quick }: RowContext): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const engine of runtimes(engines)) {
+    const ours = engine.name === "deno" ? "../planet-ts/mod.ts" : "../planet-js/mod.js";
+    const modules = { ours, oauth4webapi: "oauth4webapi", badgateway: ADAPTERS.badgateway! };
+    const times: Record<string, number[]> = { ours: [], oauth4webapi: [], badgateway: [] };
+    for (let round = -1; round < (quick ? 7 : 25); round++) {
+      for (const [name, specifier] of Object.entries(modules)) {
+        const { line } = await start(engine, [program(engine, "import.mjs"), specifier]);
+        if (round >= 0) times[name]!.push(Number(line));
+      }
+    }
+    const found = ratio(times.ours!, times.oauth4webapi!);
+    results.push({
+      what: "import of mod.ts ÷ import of oauth4webapi alone",
+      where: engine.name,
+      found: show(found),
+      target: "≤ 0.8",
+      holds: found.median <= 0.8,
+      others: `oauth4webapi ${show(spread(times.oauth4webapi!), 1, " ms")}, ${
+        label("badgateway")
+      } ${show(ratio(times.badgateway!, times.oauth4webapi!))}`,
+    });
+  }
+  return results;
+}
+
+/** 1,000 first calls at once in one process. */
+async function stampedeRow({ engines, world }: RowContext): Promise<Result[]> {
+  const engine = engines[0]!;
+  const counted = async (name: string) => {
+    const token = await world.reset({ latencyMs: 20 });
+    // Those that cannot sign in as a service account renew a person's session.
+    const stored = name === "google" ? [JSON.stringify({ ...token, _exp: 1 })] : [];
+    const args = [program(engine, "stampede.mjs"), name, world.origin, "1000", ...stored];
+    const { line: failed } = await start(engine, args);
+    const { discovery, token: tokens } = await world.counts();
+    return { text: `${discovery} + ${tokens}`, failed: Number(failed) };
+  };
+  const ours = await counted("planet");
+  const others: string[] = [];
+  for (const name of ["floor", ...Object.keys(ADAPTERS)]) {
+    const { text, failed } = await counted(name);
+    others.push(`${label(name)} ${text}${failed > 0 ? `, ${failed} failed` : ""}`);
+  }
+  return [{
+    what: "1,000 concurrent first calls: discovery + token requests",
+    where: engine.name,
+    found: ours.failed === 0 ? ours.text : `${ours.text}, ${ours.failed} failed`,
+    target: "1 + 1",
+    holds: ours.text === "1 + 1" && ours.failed === 0,
+    others: others.join(", "),
+  }];
+}
+
+/** Lets the programs of the process tests find the same Node as the benchmarks. */
+function nodeOnPath(engines: readonly Engine[]): void {
+  const node = engines.find(({ name }) => name === "node");
+  if (node === undefined) return;
+  const folder = path.dirname(node.command[0]!);
+  if (process.env.PATH?.startsWith(folder)) return;
+  process.env.PATH = `${folder}${delimiter}${process.env.PATH ?? ""}`;
+  process.env.NODE_OPTIONS = "--experimental-transform-types --disable-warning=ExperimentalWarning";
+}
+
+function names(engines: readonly Engine[]): ExampleRuntime[] {
+  return runtimes(engines).map(({ name }) => name as ExampleRuntime);
+}
+
+/** Many processes, released together, against the real authorization server. */
+async function released(
+  count: number,
+  engines: readonly Engine[],
+  kind: "user" | "service",
+): Promise<{ failed: number; session: SharedSession; close(): Promise<void> }> {
+  const session = await sharedSession();
+  if (kind === "user") {
+    await session.signIn();
+    await session.expire();
+  }
+  const workers = await startWorkers(count, session[kind], names(engines));
+  const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+  return {
+    failed: outcomes.filter(({ code }) => code !== undefined).length,
+    session,
+    close: async () => {
+      await Promise.all(workers.map((worker) => worker.kill()));
+      await session.close();
+    },
+  };
+}
+
+/** Cold store, and expired one-time refresh token. */
+async function processesRow({ engines, quick }: RowContext): Promise<Result[]> {
+  nodeOnPath(engines);
+  const where = names(engines).join(", ");
+  const results: Result[] = [];
+  const cold = await released(60, engines, "service");
+  const { log } = cold.session.sandbox;
+  const counts = `${log.count("discovery")} + ${log.count("token")}`;
+  await cold.close();
+  results.push({
+    what: "60 processes released together, cold shared store: discovery + token requests, failures",
+    where,
+    found: `${counts}, ${cold.failed}`,
+    target: "1 + 1, 0",
+    holds: counts === "1 + 1" && cold.failed === 0,
+    others: "",
+  });
+  const rounds = quick ? 1 : 5;
+  const found = { requests: [] as number[], failed: 0, reused: 0, alive: 0 };
+  for (let round = 0; round < rounds; round++) {
+    const expired = await released(20, engines, "user");
+    const { sandbox, storage, user } = expired.session;
+    found.requests.push(sandbox.log.count("token"));
+    found.failed += expired.failed;
+    found.reused += sandbox.counters.reuseDetections;
+    // Signed in is who can renew once more.
+    await expired.session.expire(storage);
+    const [again] = await startWorkers(1, user, ["deno"]);
+    if ((await again!.ask()).code === undefined) found.alive++;
+    await again!.kill();
+    await expired.close();
+  }
+  const requests = [...new Set(found.requests)].join(" or ");
+  results.push({
+    what:
+      "20 processes, expired, one-time refresh token, reuse detection: token requests, failures, runs signed in",
+    where,
+    found: `${requests}, ${found.failed}, ${found.alive} of ${rounds}`,
+    target: `1, 0, ${rounds} of ${rounds}`,
+    holds: requests === "1" && found.failed === 0 && found.alive === rounds && found.reused === 0,
+    others: "",
+  });
+  return results;
+}
+
+/** A holder is killed in the middle of its renewal. */
+async function deadHolderRow({ engines, quick }: RowContext): Promise<Result[]> {
+  nodeOnPath(engines);
+  const results: Result[] = [];
+  for (const holder of names(engines)) {
+    const delays: number[] = [];
+    for (let round = 0; round < (quick ? 1 : 5); round++) {
+      const session = await sharedSession();
+      await session.signIn();
+      await session.expire();
+      const asked = Promise.withResolvers<void>();
+      let requests = 0;
+      session.sandbox.settings.fault = async ({ kind }) => {
+        if (kind !== "token" || ++requests > 1) return undefined;
+        asked.resolve();
+        return await new Promise(() => {});
+      };
+      const [dying] = await startWorkers(1, session.user, [holder]);
+      const [next] = await startWorkers(1, session.user, ["deno"]);
+      dying!.ask().catch(() => {});
+      await asked.promise;
+      await dying!.kill();
+      const since = performance.now();
+      const { code, message } = await next!.ask();
+      delays.push(performance.now() - since);
+      if (code !== undefined) throw new Error(`${code}: ${message}`);
+      await next!.kill();
+      await session.close();
+    }
+    const found = spread(delays);
+    results.push({
+      what: "lock left by a killed holder: next refresh, request included",
+      where: `holder ${holder}`,
+      found: show(found, 0, " ms"),
+      target: "≤ 1000 ms",
+      holds: found.median <= 1000,
+      others: "",
+    });
+  }
+  return results;
+}
+
+/** Requests of a second process. */
+async function secondProcessRow({ engines }: RowContext): Promise<Result[]> {
+  nodeOnPath(engines);
+  const session = await sharedSession();
+  await session.signIn();
+  const { log } = session.sandbox;
+  const counts: string[] = [];
+  // The first process of the profile has renewed once, so what it found lies beside the session.
+  for (const what of ["first", "valid", "expired"]) {
+    if (what !== "valid") await session.expire();
+    log.reset();
+    const [worker] = await startWorkers(1, session.user, ["deno"]);
+    const { code, message } = await worker!.ask();
+    if (code !== undefined) throw new Error(`${code}: ${message}`);
+    await worker!.kill();
+    counts.push(`${log.toAuthorizationServers}`);
+  }
+  await session.close();
+  const found = counts.slice(1).join(" / ");
+  return [{
+    what: "second process, valid / expired token: requests to the authorization server",
+    where: "deno",
+    found,
+    target: "0 / 1",
+    holds: found === "0 / 1",
+    others: "",
+  }];
+}
+
+/** API calls while the token is renewed behind them. */
+async function backgroundRow({ engines, quick, world }: RowContext): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const engine of runtimes(engines)) {
+    await world.reset({ latencyMs: 500, expiresIn: 4 });
+    const module = engine.name === "deno" ? "../planet-ts/mod.ts" : "../planet-js/mod.js";
+    const args = [program(engine, "background.mjs"), module, world.origin, quick ? "2" : "6"];
+    const { line } = await start(engine, args);
+    const { during, outside } = JSON.parse(line);
+    const { tokenAtOnce, refused } = await world.counts();
+    const found = during.p99 / outside.p99;
+    results.push({
+      what: "API latency, 99th percentile, during background refresh ÷ outside",
+      where: engine.name,
+      found: `${found.toFixed(2)}, at most ${tokenAtOnce} refresh at once`,
+      target: "≤ 1.10, 1",
+      holds: found <= 1.1 && tokenAtOnce === 1 && refused === 0,
+      others: `medians ${during.p50.toFixed(0)} and ${outside.p50.toFixed(0)} µs, slowest ${
+        (during.max / 1000).toFixed(1)
+      } and ${(outside.max / 1000).toFixed(1)} ms, ${during.count} and ${outside.count} calls`,
+    });
+  }
+  return results;
+}
+
+/** Saving a token file. */
+async function saveRow({ engines, quick, world }: RowContext): Promise<Result[]> {
+  const results: Result[] = [];
+  const token = await world.reset();
+  for (const engine of runtimes(engines)) {
+    const root = path.join(STAGE, "home/save");
+    fs.rmSync(root, { recursive: true, force: true });
+    const module = engine.name === "deno" ? "../planet-ts/mod.ts" : "../planet-js/mod.js";
+    const count = `${quick ? 60 : 300}`;
+    const args = [program(engine, "save.mjs"), module, root, count, JSON.stringify(token)];
+    const times = JSON.parse((await start(engine, args)).line);
+    const found = ratio(times.ours, times.bare);
+    results.push({
+      what: "FileStorage.save() ÷ bare write + fsync + rename",
+      where: engine.name,
+      found: show(found),
+      target: "≤ 1.25",
+      holds: found.median <= 1.25,
+      others: `bare ${show(spread(times.bare), 2, " ms")}, 90th percentiles ${
+        quantile(times.ours, 0.9).toFixed(2)
+      } and ${quantile(times.bare, 0.9).toFixed(2)} ms`,
+    });
+  }
+  return results;
+}
+
+/** Sizes of the bundles. */
+async function sizesRow({ engines }: RowContext): Promise<Result[]> {
+  const bun = engines.find(({ name }) => name === "bun")?.command[0];
+  if (bun === undefined) return [];
+  const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
+  const { atOnce, everything } = await bundleSizes(bun, path.join(ROOT, "mod.ts"));
+  const peers: string[] = [];
+  for (const name of ["badgateway", "openid_client"]) {
+    const entry = path.join(STAGE, "node_modules", label(name));
+    const size = await bundleSizes(bun, import.meta.resolve(`file://${entry}`).slice(7));
+    peers.push(`${label(name)} ${kilobytes(size.everything)}`);
+  }
+  return [{
+    what: "bundle, minified + gzip: static graph of mod.ts / everything",
+    where: "bun build",
+    found: `${kilobytes(atOnce)} / ${kilobytes(everything)}`,
+    target: "≤ 8 kB / ≤ 26 kB",
+    holds: atOnce <= 8000 && everything <= 26_000,
+    others: peers.join(", "),
+  }];
+}
+
+/** All rows, in the order of the table. */
+export const ROWS: Readonly<Record<string, Row>> = {
+  start: startRow,
+  call: callRow,
+  token: tokenRow,
+  import: importRow,
+  stampede: stampedeRow,
+  processes: processesRow,
+  dead_holder: deadHolderRow,
+  second_process: secondProcessRow,
+  background: backgroundRow,
+  save: saveRow,
+  sizes: sizesRow,
+};

@@ -1,0 +1,142 @@
+"""The Planet SDK for Python at the end of a pipe: one JSON object in, one out, line by line.
+
+Every request names the home folder and the variables that it is answered with.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import traceback
+import warnings
+
+warnings.simplefilter("ignore")
+import logging  # noqa: E402
+
+logging.disable(logging.CRITICAL)
+
+import httpx  # noqa: E402
+import planet  # noqa: E402
+from planet_auth import FileBackedJsonObject  # noqa: E402
+from planet_auth_utils import PlanetAuthFactory  # noqa: E402
+
+VARIABLES = [
+    "PL_API_KEY",
+    "PL_AUTH_API_KEY",
+    "PL_AUTH_CLIENT_ID",
+    "PL_AUTH_CLIENT_SECRET",
+    "PL_AUTH_PROFILE",
+]
+
+kept = {}
+
+
+def auth_of(request):
+    """The session of a profile; kept between requests where `keep` names it."""
+    name = request.get("keep")
+    if name in kept:
+        return kept[name]
+    auth = planet.Auth.from_profile(request["profile"])
+    if name is not None:
+        kept[name] = auth
+    return auth
+
+
+def call(request):
+    """Calls a URL with the session of a profile."""
+    auth = auth_of(request)
+    with httpx.Client(auth=auth, trust_env=False, timeout=20) as client:
+        response = client.get(request["url"])
+    return {
+        "status": response.status_code,
+        "authorization": response.request.headers.get("authorization"),
+    }
+
+
+def ensure(request):
+    auth_of(request).ensure_initialized()
+    return {}
+
+
+def is_initialized(request):
+    return {"value": auth_of(request).is_initialized()}
+
+
+def construct(request):
+    """Makes a session as the constructors do, for servers of one's own."""
+    context = PlanetAuthFactory.initialize_auth_client_context_from_custom_config(
+        client_config=request["config"],
+        initial_token_data={},
+        profile_name=request["profile"],
+    )
+    kept[request["keep"]] = planet.Auth._from_plauth(context)
+    return {}
+
+
+def login(request):
+    auth_of(request).user_login(allow_open_browser=True)
+    return {}
+
+
+def device_initiate(request):
+    return auth_of(request).device_user_login_initiate()
+
+
+def device_complete(request):
+    auth_of(request).device_user_login_complete(request["info"])
+    return {}
+
+
+def choose(request):
+    """What the default session is here."""
+    context = PlanetAuthFactory.initialize_auth_client_context()
+    config = context.auth_client().config().data()
+    return {
+        "profileName": context.profile_name(),
+        "clientType": config.get("client_type"),
+        "clientId": config.get("client_id"),
+        "apiKey": config.get("api_key"),
+        "tokenPath": str(context.token_file_path()) if context.token_file_path() else None,
+    }
+
+
+def resave(request):
+    """Reads files and writes them again, as the SDK does."""
+    for path in request["paths"]:
+        storage = FileBackedJsonObject(file_path=pathlib.Path(path))
+        storage.load()
+        storage.save()
+    return {}
+
+
+def write(request):
+    """Writes an object as the SDK does."""
+    storage = FileBackedJsonObject(file_path=pathlib.Path(request["path"]))
+    storage.set_data(json.loads(request["json"]))
+    storage.save()
+    return {}
+
+
+def answer(request):
+    os.environ["HOME"] = request["home"]
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update(request.get("env", {}))
+    return globals()[request["call"]](request)
+
+
+replies = sys.stdout
+# What the SDK prints must not get between the answers.
+sys.stdout = sys.stderr
+for line in sys.stdin:
+    try:
+        reply = {"ok": answer(json.loads(line))}
+    except BaseException as error:  # noqa: BLE001
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        reply = {
+            "error": type(error).__name__,
+            "message": str(error),
+            "trace": traceback.format_exc(),
+        }
+    print(json.dumps(reply), file=replies, flush=True)

@@ -1,0 +1,209 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { AuthError } from "../../lib/errors.ts";
+import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
+import { readJwtClaims, TokenSet } from "../../lib/token.ts";
+import { fakeClock } from "../_support/fake_clock.ts";
+import { type FakeRequest, type FakeServer, fakeServer } from "../_support/fake_server.ts";
+import { test } from "../_support/harness.ts";
+import { testKey } from "../_support/keys.ts";
+
+const START = 1_700_000_000_000;
+
+interface World {
+  server: FakeServer;
+  client: OAuthClient;
+}
+
+function world(more: Partial<OAuthClientOptions>, metadata: Record<string, unknown> = {}): World {
+  const server = fakeServer({
+    metadata: { introspection_endpoint: "https://auth.fake.test/introspect", ...metadata },
+    api: [{ active: true, sub: "alice" }],
+  });
+  const client = new OAuthClient({
+    issuer: server.issuer,
+    clientId: "app",
+    scopes: ["planet"],
+    audience: "https://api.test/",
+    fetch: server.fetch,
+    clock: fakeClock({ now: START }),
+    ...more,
+  });
+  return { server, client };
+}
+
+const session = TokenSet.fromStored({ access_token: "AT0", refresh_token: "RT0" }, START, "k");
+
+/** Every request that a client makes, but for signing in as a service. */
+async function callAll({ client, server }: World): Promise<FakeRequest[]> {
+  await client.authorizeDevice();
+  await client.pollDevice("D");
+  await client.refresh(session);
+  await client.revoke("RT0", "refresh_token");
+  await client.introspect("AT0", "access_token");
+  const pending = await client.authorize();
+  const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+  await pending.redeem(response, "http://127.0.0.1/cb");
+  return server.requests.filter(({ method }) => method === "POST");
+}
+
+/** What proves a client; the ID of a device request is no proof (RFC 8628 §3.1). */
+function proofOf({ form, headers, path }: FakeRequest): Record<string, string | null> {
+  const names = ["client_secret", "client_assertion_type"];
+  if (path !== "/device" || (!form.has(names[1]!) && !headers.has("authorization"))) {
+    names.push("client_id");
+  }
+  return {
+    ...Object.fromEntries(names.filter((name) => form.has(name)).map((n) => [n, form.get(n)])),
+    authorization: headers.get("authorization"),
+  };
+}
+
+test("OAuthClient, public, names itself in every body and has no proof (RFC 6749 §3.2.1)", async () => {
+  const requests = await callAll(world({}));
+  assertEquals(requests.length, 6);
+  for (const request of requests) {
+    assertEquals(proofOf(request), { client_id: "app", authorization: null });
+  }
+});
+
+test("OAuthClient with a secret sends it in the header, not form-encoded, as Python does", async () => {
+  const clientSecret = "a b/c=d:e~f";
+  for (const request of await callAll(world({ clientSecret }))) {
+    assertEquals(proofOf(request), { authorization: `Basic ${btoa(`app:${clientSecret}`)}` });
+  }
+});
+
+test("OAuthClient signs a service in with the secret in the body, once", async () => {
+  const { client, server } = world({ clientSecret: "s+%" });
+  await client.clientCredentials();
+  assertEquals(server.to("/token").map(proofOf), [
+    { client_id: "app", client_secret: "s+%", authorization: null },
+  ]);
+});
+
+for (
+  const [what, clientId, clientSecret] of [
+    ["+", "app", "a+b"],
+    ["%", "app", "a%41"],
+    ["a colon in the ID", "a:b", "secret"],
+    ["other letters", "app", "é"],
+  ] as const
+) {
+  test(`OAuthClient puts a secret that servers read differently (${what}) into the body, where that is offered`, async () => {
+    const offers = { token_endpoint_auth_methods_supported: ["client_secret_post"] };
+    const { client, server } = world({ clientId, clientSecret }, offers);
+    await client.refresh(session);
+    assertEquals(server.to("/token").map(proofOf), [
+      { client_id: clientId, client_secret: clientSecret, authorization: null },
+    ]);
+    const other = world({ clientId, clientSecret });
+    await other.client.refresh(session);
+    const bytes = new TextEncoder().encode(`${clientId}:${clientSecret}`);
+    assertEquals(other.server.to("/token").map(proofOf), [
+      { authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` },
+    ]);
+  });
+}
+
+test("OAuthClient with a key signs a fresh assertion for each endpoint (RFC 7523 §2.2)", async () => {
+  let loaded = 0;
+  const { pem } = testKey("P-256");
+  const w = world({
+    privateKey: () => Promise.resolve({ pem, name: "k", loaded: loaded++ }),
+  });
+  const requests = await callAll(w);
+  await w.client.clientCredentials();
+  const all = [...requests, w.server.requests.at(-1)!];
+  const numbers = new Set<unknown>();
+  for (const request of all) {
+    assertEquals(proofOf(request), {
+      client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+      authorization: null,
+    });
+    const { jti, ...claims } = readJwtClaims(request.form.get("client_assertion")!)!;
+    numbers.add(jti);
+    const now = START / 1000;
+    const aud = request.url.href;
+    assertEquals(claims, { iss: "app", sub: "app", aud, iat: now, exp: now + 300 });
+  }
+  assertEquals([numbers.size, loaded], [all.length, 1]);
+});
+
+test("OAuthClient loads the key again after a failure", async () => {
+  const { pem } = testKey("P-256");
+  let times = 0;
+  const privateKey = () =>
+    ++times === 1
+      ? Promise.reject(new AuthError("storage_failed", "gone"))
+      : Promise.resolve({ pem, name: "k" });
+  const { client } = world({ privateKey });
+  assertEquals(
+    (await assertRejects(() => client.refresh(session), AuthError)).code,
+    "storage_failed",
+  );
+  assertNotEquals((await client.refresh(session)).accessToken, "AT0");
+});
+
+test("OAuthClient asks a profile's own endpoints, and does not look for others", async () => {
+  const here = (name: string) => `https://auth.fake.test/${name}`;
+  const { client, server } = world({
+    issuer: "https://found.nowhere.test/",
+    endpoints: {
+      authorization_endpoint: here("other-authorize"),
+      device_authorization_endpoint: here("device"),
+      introspection_endpoint: here("introspect"),
+      revocation_endpoint: here("revoke"),
+      token_endpoint: here("token"),
+      userinfo_endpoint: here("userinfo"),
+    },
+  });
+  await client.refresh(session);
+  await client.authorizeDevice();
+  await client.revoke("RT0", "refresh_token");
+  await client.introspect("AT0", "access_token");
+  await client.userinfo("AT0");
+  const pending = await client.authorize();
+  assertEquals(pending.url("http://127.0.0.1/").pathname, "/other-authorize");
+  assertEquals(server.requests.map(({ path }) => path), [
+    "/token",
+    "/device",
+    "/revoke",
+    "/introspect",
+    "/userinfo",
+  ]);
+});
+
+test("OAuthClient takes a server by the name that the profile gives it, and by no other", async () => {
+  const metadata = { issuer: "https://real.test/" };
+  const { client } = world({ expectedIssuer: "https://real.test/" }, metadata);
+  await client.refresh(session);
+  for (const expectedIssuer of [undefined, "https://third.test/"]) {
+    const other = world({ ...(expectedIssuer && { expectedIssuer }) }, metadata);
+    const error = await assertRejects(() => other.client.refresh(session), AuthError);
+    assertEquals(error.code, "issuer_mismatch");
+  }
+});
+
+test("OAuthClient sends organization and project_id with a sign-in, and never in place of what it must send", async () => {
+  const extra = { organization: "o", project_id: "p", scope: "admin", client_id: "evil" };
+  const { client, server } = world({ extra });
+  const url = (await client.authorize()).url("http://127.0.0.1/");
+  await client.authorizeDevice();
+  await client.clientCredentials();
+  await client.refresh(session);
+  const [device, login, refresh] = server.requests.filter(({ method }) => method === "POST");
+  for (const sent of [url.searchParams, device!.form, login!.form]) {
+    assertEquals([sent.get("organization"), sent.get("project_id")], ["o", "p"]);
+    assertEquals([sent.get("scope"), sent.get("client_id")], ["planet", "app"]);
+  }
+  assertEquals([...refresh!.form.keys()].sort(), ["client_id", "grant_type", "refresh_token"]);
+});
+
+test("OAuthClient asks who is signed in, and refuses an answer that does not say (OpenID Connect Core §5.3)", async () => {
+  const { client, server } = world({}, { userinfo_endpoint: "https://auth.fake.test/userinfo" });
+  assertEquals((await client.userinfo("AT0")).sub, "alice");
+  assertEquals(server.to("/userinfo")[0]!.headers.get("authorization"), "Bearer AT0");
+  const none = await assertRejects(() => world({}).client.userinfo("AT0"), AuthError);
+  assertEquals(none.code, "client_rejected");
+  assert(none.message.includes("userinfo endpoint"), none.message);
+});
