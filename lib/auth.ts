@@ -192,6 +192,7 @@ export class Auth {
    */
   async userLogin(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeperFor("userLogin()");
+    checkLoginOptions(options);
     if (!this.#isPerson()) return await keeper.forceRefresh(options.signal);
     if (!isInteractive(options)) {
       throw new AuthError(
@@ -227,9 +228,10 @@ export class Auth {
    */
   async deviceUserLoginComplete(
     info: DeviceAuthorization,
-    options: { signal?: AbortSignal } = {},
+    options: Pick<LoginOptions, "onPending" | "signal"> = {},
   ): Promise<void> {
     const keeper = this.#checkDeviceFlow();
+    checkLoginOptions(options);
     checkText(info?.device_code, "device_code of the first argument");
     if (!(Number.isFinite(info.expires_in) && info.expires_in > 0)) {
       throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
@@ -260,6 +262,7 @@ export class Auth {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
+    checkLoginOptions(options);
     if (keeper === undefined || !this.#isPerson()) return;
     try {
       return await keeper.ensure(options.signal);
@@ -355,9 +358,6 @@ export class Auth {
     const keeper = this.#keeperFor("userLogin()");
     const { clock } = this.#setup.checked;
     const timeoutMs = options.timeoutMs ?? LOGIN_TIMEOUT_MS;
-    if (!(timeoutMs > 0)) {
-      throw new TypeError("timeoutMs must be a positive number of milliseconds.");
-    }
     const limit = linkedAbort(options.signal);
     // Real time, whatever the clock: the bound is for a person who may never come.
     const timer = setTimeout(() => {
@@ -378,17 +378,19 @@ export class Auth {
       await withStorageLock(storage, profileKey(this.profileName, "login"), async () => {
         if (await keeper.adoptSibling(before)) return;
         this.#tell({ type: "login_started", profileName: this.profileName });
-        const ui = options.ui ?? (await import("./terminal/select.ts")).defaultUI();
+        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
         const login: InteractiveLogin = {
           client: await this.#oauth(),
           clock,
           ui,
           allowOpenBrowser: options.allowOpenBrowser === true,
           allowTtyPrompt: options.allowTtyPrompt === true,
-          applicationName: this.profileName,
+          applicationName: options.applicationName ?? this.profileName,
           signal: limit.signal,
+          leftMs: timeoutMs,
+          ...(options.onPending === undefined ? {} : { onPending: options.onPending }),
         };
-        await keeper.signIn(await this.#signIn(login));
+        await keeper.signIn(await this.#signIn(login, options.callbackPage));
       }, { signal: limit.signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS });
     } finally {
       clearTimeout(timer);
@@ -396,7 +398,7 @@ export class Auth {
     }
   }
 
-  async #signIn(login: InteractiveLogin) {
+  async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {
     const { callbackUrl } = this.#setup.client!;
     if (callbackUrl === undefined) {
       const { loginWithDeviceCode } = await import("./flows/device_code.ts");
@@ -404,7 +406,12 @@ export class Auth {
     }
     const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
     const { listen } = await import("./callback/select.ts");
-    return await loginWithAuthorizationCode({ ...login, callbackUrl, listen });
+    return await loginWithAuthorizationCode({
+      ...login,
+      callbackUrl,
+      listen,
+      ...(callbackPage === undefined ? {} : { callbackPage }),
+    });
   }
 
   #oauth(): Promise<OAuthClient> {
@@ -489,6 +496,20 @@ export class Auth {
       this.#setup.options.onEvent?.(event);
     } catch {
       // An observer's failure must not cost the session.
+    }
+  }
+}
+
+/** Checks the types of a login's options, before anything is opened or sent. */
+function checkLoginOptions(options: LoginOptions): void {
+  const { applicationName, callbackPage, onPending, timeoutMs = LOGIN_TIMEOUT_MS } = options;
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
+    throw new TypeError("timeoutMs must be a positive number of milliseconds.");
+  }
+  if (applicationName !== undefined) checkText(applicationName, "applicationName");
+  for (const [name, value] of Object.entries({ callbackPage, onPending })) {
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`${name} must be a function.`);
     }
   }
 }
