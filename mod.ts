@@ -45,6 +45,7 @@ export {
   type SearchType,
 } from "./lib/clients/data.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
+export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
 export type { Clock } from "./lib/clock.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
@@ -67,7 +68,7 @@ export {
   TooManyRequests,
 } from "./lib/errors.ts";
 export type { AuthEvent } from "./lib/events.ts";
-export type { DeviceAuthorization, LoginOptions } from "./lib/flows/types.ts";
+export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
 export type { TokenState } from "./lib/keeper/types.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";

@@ -364,6 +364,7 @@ export class Auth {
    */
   async userLogin(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeperFor("userLogin()");
+    checkLoginOptions(options);
     if (!this.#isPerson()) return await keeper.forceRefresh(options.signal);
     if (!isInteractive(options)) {
       throw new AuthError(
@@ -399,9 +400,10 @@ export class Auth {
    */
   async deviceUserLoginComplete(
     info: DeviceAuthorization,
-    options: { signal?: AbortSignal } = {},
+    options: Pick<LoginOptions, "onPending" | "signal"> = {},
   ): Promise<void> {
     const keeper = this.#checkDeviceFlow();
+    checkLoginOptions(options);
     checkText(info?.device_code, "device_code of the first argument");
     if (!(Number.isFinite(info.expires_in) && info.expires_in > 0)) {
       throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
@@ -433,6 +435,7 @@ export class Auth {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
+    checkLoginOptions(options);
     await this.#key?.authorization();
     if (keeper === undefined || !this.#isPerson()) return;
     try {
@@ -601,9 +604,6 @@ export class Auth {
     const keeper = this.#keeperFor("userLogin()");
     const { clock } = this.#setup.checked;
     const timeoutMs = options.timeoutMs ?? LOGIN_TIMEOUT_MS;
-    if (!(timeoutMs > 0)) {
-      throw new TypeError("timeoutMs must be a positive number of milliseconds.");
-    }
     const limit = linkedAbort(options.signal);
     // Real time, whatever the clock: the bound is for a person who may never come.
     const timer = setTimeout(() => {
@@ -624,17 +624,19 @@ export class Auth {
       await withStorageLock(storage, profileKey(this.profileName, "login"), async () => {
         if (await keeper.adoptSibling(before)) return;
         this.#tell({ type: "login_started", profileName: this.profileName });
-        const ui = options.ui ?? (await import("./terminal/select.ts")).defaultUI();
+        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
         const login: InteractiveLogin = {
           client: await this.#oauth(),
           clock,
           ui,
           allowOpenBrowser: options.allowOpenBrowser === true,
           allowTtyPrompt: options.allowTtyPrompt === true,
-          applicationName: this.profileName,
+          applicationName: options.applicationName ?? this.profileName,
           signal: limit.signal,
+          leftMs: timeoutMs,
+          ...(options.onPending === undefined ? {} : { onPending: options.onPending }),
         };
-        await keeper.signIn(await this.#signIn(login));
+        await keeper.signIn(await this.#signIn(login, options.callbackPage));
       }, { signal: limit.signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS });
     } finally {
       clearTimeout(timer);
@@ -642,7 +644,7 @@ export class Auth {
     }
   }
 
-  async #signIn(login: InteractiveLogin) {
+  async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {
     const client = this.#client();
     if (client.callbackUrl === undefined) {
       const { loginWithDeviceCode } = await import("./flows/device_code.ts");
@@ -655,7 +657,12 @@ export class Auth {
       : client.remoteCallbackUrl ?? client.callbackUrl;
     const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
     const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
-    return await loginWithAuthorizationCode({ ...login, callbackUrl, listen });
+    return await loginWithAuthorizationCode({
+      ...login,
+      callbackUrl,
+      listen,
+      ...(callbackPage === undefined ? {} : { callbackPage }),
+    });
   }
 
   #oauth(): Promise<OAuthClient> {
@@ -769,6 +776,20 @@ function cannotListen(): Promise<never> {
       "Set allowTtyPrompt, so that the code can be pasted: the redirect URI leads elsewhere.",
     ),
   );
+}
+
+/** Checks the types of a login's options, before anything is opened or sent. */
+function checkLoginOptions(options: LoginOptions): void {
+  const { applicationName, callbackPage, onPending, timeoutMs = LOGIN_TIMEOUT_MS } = options;
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
+    throw new TypeError("timeoutMs must be a positive number of milliseconds.");
+  }
+  if (applicationName !== undefined) checkText(applicationName, "applicationName");
+  for (const [name, value] of Object.entries({ callbackPage, onPending })) {
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`${name} must be a function.`);
+    }
+  }
 }
 
 /** Tells whether a login has any way to reach the person. */

@@ -14,6 +14,7 @@ import type { CallbackListener } from "../callback/types.ts";
 import { AuthError } from "../errors.ts";
 import type { PendingAuthorization } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";
+import { openPage } from "./_page.ts";
 import type { AuthorizationCodeLogin } from "./types.ts";
 
 /** How often a paste that cannot be right is asked for again. */
@@ -30,29 +31,53 @@ export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin):
   const pending = await client.authorize(signal);
   const bound = await bind(login, pending);
   const listener = bound instanceof AuthError ? undefined : bound;
+  const over = linkedAbort(signal);
+  let outcome: "success" | "failed" = "failed";
   try {
     const redirectUri = listener?.redirectUri ?? login.callbackUrl.replace(/:0(?=[/?]|$)/, "");
     const url = pending.url(redirectUri);
     ui.show?.(
       `To sign in to ${login.applicationName}, open this page in your browser:\n\n  ${url}\n`,
     );
-    if (login.allowOpenBrowser && await ui.openBrowser?.(url) === false) {
-      ui.show?.("No browser could be opened from here; please open the page yourself.");
-    }
+    // The listener hears the answer while the browser still opens.
+    openPage(login, url, { signal: over.signal, otherwise: adviceWithoutBrowser(login) })
+      .catch(() => {});
+    ui.showWaiting?.({ leftMs: login.leftMs, signal: over.signal });
     const response = await firstAnswer(login, pending, bound);
-    return await pending.redeem(response, redirectUri, signal);
+    const tokens = await pending.redeem(response, redirectUri, signal);
+    outcome = "success";
+    return tokens;
   } finally {
-    await listener?.close();
+    over.abort(new AuthError("login_cancelled", "The login is over."));
+    over.release();
+    await listener?.close(outcome);
   }
+}
+
+/** What a person does who must open the page on their own, perhaps on another computer. */
+function adviceWithoutBrowser({ allowTtyPrompt, ui }: AuthorizationCodeLogin): string {
+  return allowTtyPrompt && ui.readLine !== undefined
+    ? "open the page yourself. On another computer, the browser ends at an address that it " +
+      "cannot reach: copy that address and paste it here"
+    : "open the page yourself, on this computer";
 }
 
 /** Binds the listener, or says why none can be had: a person who may paste needs none. */
 async function bind(
-  { allowTtyPrompt, applicationName, callbackUrl, listen, ui }: AuthorizationCodeLogin,
-  { state, issuer, issuerRequired }: PendingAuthorization,
+  login: AuthorizationCodeLogin,
+  { formPost, issuer, issuerRequired, state }: PendingAuthorization,
 ): Promise<CallbackListener | AuthError> {
+  const { allowTtyPrompt, applicationName, callbackPage, callbackUrl, listen, ui } = login;
   try {
-    return await listen({ callbackUrl, state, issuer, issuerRequired, applicationName });
+    return await listen({
+      callbackUrl,
+      state,
+      issuer,
+      issuerRequired,
+      applicationName,
+      ...(formPost === undefined ? {} : { formPost }),
+      ...(callbackPage === undefined ? {} : { callbackPage }),
+    });
   } catch (error) {
     const canPaste = allowTtyPrompt && ui.readLine !== undefined;
     if (canPaste && error instanceof AuthError && error.code === "unsupported_runtime") {
@@ -79,7 +104,8 @@ async function firstAnswer(
     if (answer) return answer;
     throw new AuthError(
       "login_cancelled",
-      "Start signing in again, on a terminal: no code and no redirect URL was pasted." +
+      "Start signing in again and finish it in the browser, or paste the code or address that it " +
+        "ends at: neither came." +
         (bound instanceof AuthError ? ` Or mend the wait for the browser. ${bound.message}` : ""),
     );
   } finally {
@@ -96,7 +122,7 @@ async function readPaste(
   signal: AbortSignal,
 ): Promise<URLSearchParams | null> {
   for (let round = 1; round <= MOST_PASTES; round++) {
-    const prompt = "Or paste the code, or the whole address that the browser ended at: ";
+    const prompt = "Or paste the code, or the address that the browser ended at: ";
     // An application's own reader may not heed the signal.
     const line = await abandonable(ui.readLine!(prompt, { signal }), signal);
     if (line === null) return null;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Listen } from "../callback/types.ts";
+import type { Listen, RenderCallbackPage } from "../callback/types.ts";
 import type { Clock } from "../clock.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { LoginUI } from "../terminal/types.ts";
@@ -21,6 +21,30 @@ export interface LoginOptions {
   timeoutMs?: number;
   /** Screen and keyboard; default: the runtime's browser opener and terminal (stderr). */
   ui?: LoginUI;
+  /** Name of the application for pages and messages; default: the profile's name. */
+  applicationName?: string;
+  /** Writes the HTML that the browser shows at the end; default: the library's own pages. */
+  callbackPage?: RenderCallbackPage;
+  /** Is told before each wait how a device login stands; what it throws is ignored. */
+  onPending?: (progress: LoginProgress) => void;
+}
+
+/** How a device login stands, before the next poll. */
+export interface LoginProgress {
+  /** Polls so far. */
+  polls: number;
+  /** What the last poll met: the server's word, or trouble that polling outlives. */
+  reason:
+    | "authorization_pending"
+    | "slow_down"
+    | "network"
+    | "server_error"
+    | "throttled"
+    | "timeout";
+  /** Time until the next poll, in milliseconds. */
+  nextPollMs: number;
+  /** Time until the codes expire, in milliseconds. */
+  leftMs: number;
 }
 
 /** A login that needs a person, with all that it stands on. */
@@ -39,6 +63,10 @@ export interface InteractiveLogin {
   readonly applicationName: string;
   /** Ends the login, by the caller's wish or by its time limit. */
   readonly signal: AbortSignal;
+  /** Time that the login has, in milliseconds, for the person to see. */
+  readonly leftMs: number;
+  /** Is told how a device login stands. */
+  readonly onPending?: (progress: LoginProgress) => void;
 }
 
 /** A login by authorization code. */
@@ -47,6 +75,8 @@ export interface AuthorizationCodeLogin extends InteractiveLogin {
   readonly callbackUrl: string;
   /** Binds the listener. */
   readonly listen: Listen;
+  /** Replaces the pages that the browser shows. */
+  readonly callbackPage?: RenderCallbackPage;
 }
 
 /**

@@ -120,6 +120,8 @@ export interface PendingAuthorization {
   readonly issuer: string;
   /** Whether the server announced that it names its issuer (RFC 9207 §3). */
   readonly issuerRequired: boolean;
+  /** Whether the answer comes as a form by POST: only where the server offers nothing else. */
+  readonly formPost?: boolean;
   /** Where the browser must go (RFC 6749 §4.1.1, RFC 7636 §4.3). */
   url(redirectUri: string): URL;
   /**
@@ -161,8 +163,12 @@ export class OAuthClient {
     const nonce = oauth.generateRandomNonce();
     const verifier = oauth.generateRandomCodeVerifier();
     const challenge = await oauth.calculatePKCECodeChallenge(verifier);
+    const modes = server.response_modes_supported;
+    const formPost = Array.isArray(modes) && !modes.includes("query") &&
+      modes.includes("form_post");
     return {
       state,
+      formPost,
       issuer: server.issuer,
       issuerRequired: server.authorization_response_iss_parameter_supported === true,
       url: (redirectUri: string): URL => {
@@ -176,6 +182,7 @@ export class OAuthClient {
           nonce,
           code_challenge: challenge,
           code_challenge_method: "S256",
+          ...(formPost ? { response_mode: "form_post" } : {}),
           ...this.#scopeAndAudience(),
         };
         for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);

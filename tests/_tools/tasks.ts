@@ -126,7 +126,8 @@ async function ok(args: readonly string[]): Promise<number> {
 async function main([task = "", ...args]: string[]): Promise<number> {
   const jsr = await prepare();
   if (!jsr) console.error("JSR does not answer: @std/* are the stand-ins of tests/_std.");
-  if (there("node_modules/oauth4webapi", "node_modules/oidc-provider").length < 2) {
+  const packages = ["oauth4webapi", "oidc-provider", "uqr"].map((name) => `node_modules/${name}`);
+  if (there(...packages).length < packages.length) {
     await deno("install", "--quiet", ...CONFIG);
   }
   await writeNodeModules();

@@ -72,6 +72,7 @@ function world(ui: LoginUI = {}, more: Partial<AuthorizationCodeLogin> = {}): Wo
       allowTtyPrompt: false,
       applicationName: "my-app",
       signal: stop.signal,
+      leftMs: 60_000,
       callbackUrl: "http://127.0.0.1:0/cb",
       listen: () => Promise.resolve(listener),
       ...more,

@@ -5,10 +5,14 @@ import {
   loginWithDeviceCode,
   pollDeviceLogin,
 } from "../../lib/flows/device_code.ts";
-import type { DeviceAuthorization, InteractiveLogin } from "../../lib/flows/types.ts";
+import type {
+  DeviceAuthorization,
+  InteractiveLogin,
+  LoginProgress,
+} from "../../lib/flows/types.ts";
 import type { OAuthClient } from "../../lib/oauth/client.ts";
 import { TokenSet } from "../../lib/token.ts";
-import { fakeClock } from "../_support/fake_clock.ts";
+import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
 
 const START = 1_700_000_000_000;
@@ -94,13 +98,101 @@ for (const [what, steps, grant, waits] of WAITS) {
   });
 }
 
-test("pollDeviceLogin() ends with expires_in, after one last poll at that moment", async () => {
+const ENDS: readonly [string, number, readonly Step[], number[]][] = [
+  ["12 s: the margin of 5 s covers one more", 12, [P], [5, 5, 5]],
+  ["7 s: no poll comes sooner than the interval", 7, [P], [5, 5]],
+  ["4 s: one poll within the margin", 4, [P], [5]],
+  ["a pause after trouble is cut short to come in time", 60, [P, network, network, network, P], [
+    5,
+    5,
+    10,
+    20,
+    15, // Not 40: this one comes 5 s before the end.
+    5,
+    5,
+  ]],
+  ["slow_down to the end, which is waited for without a poll", 40, [S], [5, 10, 15, 10]],
+  ["Retry-After beyond the end", 30, [
+    new AuthError("server_error", "503", { retryAt: START + 5_000 + 60_000 }),
+  ], [5, 25]],
+];
+
+for (const [what, expires_in, steps, waits] of ENDS) {
+  test(`pollDeviceLogin() ends with expires_in, ${what} (RFC 8628 §3.2)`, async () => {
+    const clock = fakeClock({ now: START });
+    const error = await assertRejects(
+      () => pollDeviceLogin(client(steps), grantOf({ expires_in }), { clock }),
+      AuthError,
+    );
+    assertEquals([error.code, clock.waits], ["device_code_expired", waits]);
+  });
+}
+
+/** A clock of which one sleep takes longer, or sets the time back. */
+function jumpingClock(round: number, jumpMs: number): FakeClock {
   const clock = fakeClock({ now: START });
-  const error = await assertRejects(
-    () => pollDeviceLogin(client([P]), grantOf({ expires_in: 12 }), { clock }),
+  let rounds = 0;
+  return {
+    ...clock,
+    async sleep(ms, signal) {
+      await clock.sleep(ms, signal);
+      if (++rounds === round) clock.advance(jumpMs);
+    },
+  };
+}
+
+test("pollDeviceLogin() asks at once after a suspended computer wakes", async () => {
+  const clock = jumpingClock(2, 8 * 60_000);
+  assertEquals(await pollDeviceLogin(client([P, TOKENS]), grantOf(), { clock }), TOKENS);
+  assertEquals(clock.waits, [5, 5]);
+});
+
+test("pollDeviceLogin() believes the server that the code lives, after any jump of the clock", async () => {
+  for (const jump of [24 * 3_600_000, -24 * 3_600_000]) {
+    const clock = jumpingClock(2, jump);
+    assertEquals(await pollDeviceLogin(client([P, P, P, TOKENS]), grantOf(), { clock }), TOKENS);
+    assertEquals(clock.waits, [5, 5, 5, 5]);
+  }
+});
+
+test("pollDeviceLogin() ends after a suspend where the server knows the code no more", async () => {
+  const expired = new AuthError("device_code_expired", "expired_token");
+  for (const last of [expired, network]) {
+    const clock = jumpingClock(1, 3_600_000);
+    const error = await assertRejects(
+      () => pollDeviceLogin(client([last]), grantOf(), { clock }),
+      AuthError,
+    );
+    assertEquals([error.code, clock.waits], ["device_code_expired", [5]]);
+  }
+});
+
+test("pollDeviceLogin() counts no more than the life when the clock is set back", async () => {
+  const clock = jumpingClock(1, -3_600_000);
+  await assertRejects(
+    () => pollDeviceLogin(client([P]), grantOf({ expires_in: 20 }), { clock }),
     AuthError,
   );
-  assertEquals([error.code, clock.waits], ["device_code_expired", [5, 5, 2]]);
+  assertEquals(clock.waits, [5, 5, 5, 5, 5]);
+});
+
+test("pollDeviceLogin() tells onPending how it stands, and outlives what that throws", async () => {
+  const told: unknown[][] = [];
+  const onPending = ({ leftMs, nextPollMs, polls, reason }: LoginProgress) => {
+    told.push([polls, reason, nextPollMs, leftMs]);
+    throw new Error("the application's own trouble");
+  };
+  const clock = fakeClock({ now: START });
+  await pollDeviceLogin(client([P, S, network, TOKENS]), grantOf({ expires_in: 100 }), {
+    clock,
+    onPending,
+  });
+  assertEquals(told, [
+    [0, "authorization_pending", 5_000, 100_000],
+    [1, "authorization_pending", 5_000, 95_000],
+    [2, "slow_down", 10_000, 90_000],
+    [3, "network", 20_000, 80_000],
+  ]);
 });
 
 test("pollDeviceLogin() tells the trouble that it ended in", async () => {
@@ -152,7 +244,7 @@ test("pollDeviceLogin() counts expires_in from the answer, not from its own star
   const grant = await initiateDeviceLogin(from, clock);
   clock.advance(8_000);
   await assertRejects(() => pollDeviceLogin(from, grant, { clock }), AuthError);
-  assertEquals(clock.waits, [2]);
+  assertEquals(clock.waits, [5], "the one poll that the margin allows");
 });
 
 test("initiateDeviceLogin() keeps the names of RFC 8628 §3.2, and the secret out of the console", async () => {
@@ -181,6 +273,7 @@ test("loginWithDeviceCode() shows page and code, opens the browser where it may"
       allowTtyPrompt: true,
       applicationName: "my-app",
       signal: new AbortController().signal,
+      leftMs: 60_000,
     };
     assertEquals(await loginWithDeviceCode(login), TOKENS);
     for (const part of ["my-app", "https://login.test/device\n", "WDJB-MJHT"]) {
