@@ -29,8 +29,9 @@ export function open({ issuer, clientId, clientSecret, cache, saveCache }) {
     },
     cache: {
       cachePlugin: {
-        beforeCacheAccess: async (context) => {
+        beforeCacheAccess: (context) => {
           if (cache !== undefined) context.tokenCache.deserialize(cache);
+          return Promise.resolve();
         },
         afterCacheAccess: async (context) => {
           if (context.cacheHasChanged) {
