@@ -8,7 +8,6 @@
  * @module
  */
 
-import { abandonable, linkedAbort } from "./abort.ts";
 import {
   type AuthCodeOptions,
   type CheckedOptions,
@@ -23,42 +22,38 @@ import {
   type SessionOptions,
 } from "./auth_options.ts";
 import type { SessionOrigin, SessionReport } from "./auth_report.ts";
+import type { AuthWork } from "./auth_work.ts";
 import { parseCallbackUrl } from "./callback/callback_url.ts";
 import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
-import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
+import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
-import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/private_key.ts";
-import { ApiKey } from "./profiles/api_key.ts";
-import {
-  type ClientSettings,
-  isKey,
-  isService,
-  type KeySettings,
-  type PrivateKeySource,
-  type ProfileClient,
-} from "./profiles/client_settings.ts";
-import { normalizeProfileName, profileKey } from "./profiles/names.ts";
+import type { TokenChecks } from "./oauth/client.ts";
+import type { ClientSettings, ProfileClient } from "./profiles/client_settings.ts";
+import { isKey, isService, normalizeProfileName, profileKey } from "./profiles/names.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
-import type { Chosen } from "./profiles/sources.ts";
-import { isPermissionError, requireEnvAccess } from "./runtime.ts";
-import type { ChosenStorage } from "./storage/select.ts";
-import type { JsonObject, ObjectStorageProvider } from "./storage/types.ts";
-import type { TokenSet } from "./token.ts";
+import { requireEnvAccess } from "./runtime.ts";
+import { FileStorage } from "./storage/file.ts";
+import { MemoryStorage } from "./storage/memory.ts";
+import { chooseStorage, type ChosenStorage } from "./storage/select.ts";
+import type { JsonObject } from "./storage/types.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
 
-/** Longest time for a login, in milliseconds. */
-const LOGIN_TIMEOUT_MS = 300_000;
+/** Options of a login that take a closer look. */
+const LOGIN_OPTIONS = ["applicationName", "callbackPage", "onPending", "timeoutMs"] as const;
 
 /** What makes one session, checked. */
-interface Setup {
+export interface Setup {
+  /** Name of the profile, in lower case. */
   readonly profileName: string;
+  /** What the program asked for. */
   readonly options: SessionOptions;
+  /** The same, checked. */
   readonly checked: CheckedOptions;
+  /** Who signs in, or which header is sent. */
   readonly client: ProfileClient;
   /** When `auth_client.json` is written with the first tokens. */
   readonly writesClient: "always" | "where_there_is_one" | "never";
@@ -88,40 +83,39 @@ export class Auth {
 
   readonly #setup: Setup;
   readonly #keeper: Keeper | undefined;
-  readonly #key: ApiKey | undefined;
   #chosen: Promise<ChosenStorage> | undefined;
-  #oauthClient: Promise<OAuthClient> | undefined;
-  #login: { readonly done: Promise<void>; readonly signal?: AbortSignal } | undefined;
+  #opened: Promise<AuthWork> | undefined;
 
   private constructor(setup: Setup) {
     const { profileName, checked, options, client } = setup;
     this.#setup = setup;
     this.profileName = profileName;
     this.environment = checked.environment;
-    const tokenKey = profileKey(profileName, "token");
-    const storage = async () => (await this.#storage()).storage;
     let authorizer: Authorizer;
     if (isKey(client)) {
-      authorizer = this.#key = new ApiKey(
-        profileName,
-        client,
-        async () => await (await storage()).load(tokenKey),
-      );
+      const { apiKey, prefix } = client;
+      const header = apiKey === undefined ? undefined : `${prefix} ${apiKey}`;
+      authorizer = {
+        authorization: () => header ?? this.#keyHeader(),
+        // There is no other key.
+        replace: () => Promise.resolve(undefined),
+      };
     } else {
+      const oauth = async () => await (await this.#work()).oauth();
       authorizer = this.#keeper = new Keeper({
         profileName,
-        tokenKey,
-        storage,
+        tokenKey: profileKey(profileName, "token"),
+        storage: async () => (await this.#storage()).storage,
         clock: checked.clock,
         ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
         ...(options.waitUntil === undefined ? {} : { waitUntil: options.waitUntil }),
         renewal: {
-          refresh: async (current) => (await this.#oauth()).refresh(current),
+          refresh: async (current) => await (await oauth()).refresh(current),
           ...(isService(client)
-            ? { login: async () => (await this.#oauth()).clientCredentials() }
+            ? { login: async () => await (await oauth()).clientCredentials() }
             : {}),
         },
-        prepareStorage: (storage) => this.#writeClient(storage, client),
+        prepareStorage: async (storage) => await (await this.#work()).writeClient(storage, client),
         checkOwner: async (storage) => {
           const { checkAuthClient } = await import("./profiles/auth_client_file.ts");
           await checkAuthClient(storage, profileName, client);
@@ -207,15 +201,8 @@ export class Auth {
    *   where its file is wrong; those of the store.
    */
   static async fromProfile(profileName: string, options: SessionOptions = {}): Promise<Auth> {
-    const checked = checkSessionOptions(options);
-    const name = normalizeProfileName(profileName);
-    const chosen = await openStorage(options);
-    return await Auth.#ofProfile(name, options, checked, chosen, {
-      choice: { kind: "profile", profileName: name },
-      chosenBy: "the program",
-      overrode: [],
-      notes: [],
-    });
+    const { profileSetup } = await import("./auth_profiles.ts");
+    return new Auth(await profileSetup(profileName, options));
   }
 
   /**
@@ -230,28 +217,8 @@ export class Auth {
    * @throws {AuthError} where what was chosen is wrong: the message names the variable or file.
    */
   static async fromUserDefaultSession(options: DefaultSessionOptions = {}): Promise<Auth> {
-    const { apiKey, clientId, clientSecret, profileName, ...session } = options;
-    const checked = checkSessionOptions(session);
-    const given = {
-      ...(profileName === undefined ? {} : { profileName: checkText(profileName, "profileName") }),
-      ...(clientId === undefined ? {} : { clientId: checkText(clientId, "clientId") }),
-      ...(clientSecret === undefined
-        ? {}
-        : { clientSecret: checkText(clientSecret, "clientSecret") }),
-      ...(apiKey === undefined ? {} : { apiKey: checkKey(apiKey, "apiKey") }),
-    };
-    const opened = await openStorage(session);
-    const { readSources } = await import("./profiles/select.ts");
-    const { chooseSession } = await import("./profiles/sources.ts");
-    const chosen = await chooseSession(readSources(given, opened));
-    try {
-      return await Auth.#ofChoice(chosen, session, checked, opened);
-    } catch (error) {
-      if (!(error instanceof AuthError)) throw error;
-      throw new AuthError(error.code, `Check ${chosen.chosenBy}. ${error.message}`, {
-        cause: error,
-      });
-    }
+    const { defaultSetup } = await import("./auth_profiles.ts");
+    return new Auth(await defaultSetup(options));
   }
 
   /**
@@ -260,72 +227,8 @@ export class Auth {
    * @throws {AuthError} `unsupported_runtime` where the store cannot list its keys.
    */
   static async listProfiles(options: ListProfilesOptions = {}): Promise<ProfileEntry[]> {
-    const { environment } = checkSessionOptions(options);
-    const { storage, kind, location } = await openStorage(options);
-    const { listProfiles } = await import("./profiles/profile.ts");
-    return await listProfiles({ storage, place: location ?? kind, environment });
-  }
-
-  static async #ofChoice(
-    chosen: Chosen,
-    options: SessionOptions,
-    checked: CheckedOptions,
-    opened: ChosenStorage,
-  ): Promise<Auth> {
-    const { choice } = chosen;
-    if (choice.kind === "profile") {
-      const name = normalizeProfileName(choice.profileName);
-      return await Auth.#ofProfile(name, options, checked, opened, chosen);
-    }
-    const { chosenBy, notes, overrode } = chosen;
-    const origin = { chosenBy, overrode, notes, settings: "arguments" };
-    const common = { options, checked, writesClient: "never", chosen: opened, origin } as const;
-    if (choice.kind === "key") {
-      const apiKey = checkKey(choice.apiKey);
-      const client = { keyType: "static_apikey", prefix: "api-key", apiKey } as const;
-      return new Auth({ ...common, profileName: "_pl_api_key", client });
-    }
-    const { SERVICE_PROFILE } = await import("./profiles/builtins.ts");
-    const { audiences, m2mAuthServer } = checked.environment;
-    const clientId = checkText(choice.clientId, "client ID");
-    const profileName = normalizeProfileName(`${SERVICE_PROFILE}-${clientId}`);
-    return new Auth({
-      ...common,
-      profileName,
-      chosen: await withSops(opened, profileName),
-      client: {
-        clientType: "oidc_client_credentials_secret",
-        clientId,
-        clientSecret: checkText(choice.clientSecret, "client secret"),
-        authServer: m2mAuthServer,
-        audiences,
-        scopes: [],
-      },
-    });
-  }
-
-  static async #ofProfile(
-    profileName: string,
-    options: SessionOptions,
-    checked: CheckedOptions,
-    opened: ChosenStorage,
-    { chosenBy, notes, overrode }: Chosen,
-  ): Promise<Auth> {
-    const chosen = await withSops(opened, profileName);
-    const { findProfile } = await import("./profiles/profile.ts");
-    const { storage, kind, location } = chosen;
-    const place = kind === "memory" ? `memory, because ${chosen.reason}` : location ?? kind;
-    const { environment } = checked;
-    const { client, settings } = await findProfile(profileName, { storage, place, environment });
-    return new Auth({
-      profileName,
-      options,
-      checked,
-      client,
-      writesClient: settings === "built-in" ? "where_there_is_one" : "never",
-      chosen,
-      origin: { chosenBy, overrode, notes, settings },
-    });
+    const { profilesOf } = await import("./auth_profiles.ts");
+    return await profilesOf(options);
   }
 
   static #forClient(
@@ -363,16 +266,7 @@ export class Auth {
    *   `invalid_argument` where no interaction is allowed; after an abort, its reason.
    */
   async userLogin(options: LoginOptions = {}): Promise<void> {
-    const keeper = this.#keeperFor("userLogin()");
-    checkLoginOptions(options);
-    if (!this.#isPerson()) return await keeper.forceRefresh(options.signal);
-    if (!isInteractive(options)) {
-      throw new AuthError(
-        "invalid_argument",
-        "Set allowOpenBrowser or allowTtyPrompt: signing in needs one of them, or a ui of your own.",
-      );
-    }
-    await this.#sharedLogin(options);
+    await (await this.#work()).userLogin(options);
   }
 
   /**
@@ -383,13 +277,7 @@ export class Auth {
   async deviceUserLoginInitiate(
     options: { signal?: AbortSignal } = {},
   ): Promise<DeviceAuthorization> {
-    this.#checkDeviceFlow();
-    const { initiateDeviceLogin } = await import("./flows/device_code.ts");
-    return await initiateDeviceLogin(
-      await this.#oauth(),
-      this.#setup.checked.clock,
-      options.signal,
-    );
+    return await (await this.#work()).deviceUserLoginInitiate(options);
   }
 
   /**
@@ -402,16 +290,7 @@ export class Auth {
     info: DeviceAuthorization,
     options: Pick<LoginOptions, "onPending" | "signal"> = {},
   ): Promise<void> {
-    const keeper = this.#checkDeviceFlow();
-    checkLoginOptions(options);
-    checkText(info?.device_code, "device_code of the first argument");
-    if (!(Number.isFinite(info.expires_in) && info.expires_in > 0)) {
-      throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
-    }
-    const { pollDeviceLogin } = await import("./flows/device_code.ts");
-    const { clock } = this.#setup.checked;
-    const tokens = await pollDeviceLogin(await this.#oauth(), info, { ...options, clock });
-    await keeper.signIn(tokens);
+    await (await this.#work()).deviceUserLoginComplete(info, options);
   }
 
   /**
@@ -419,8 +298,8 @@ export class Auth {
    * known without network. Service accounts and API keys always can.
    */
   async isInitialized(): Promise<boolean> {
-    if (this.#key !== undefined) return await this.#key.isThere();
-    if (this.#keeper === undefined || !this.#isPerson()) return true;
+    if (this.#keeper === undefined) return await (await this.#work()).key!.isThere();
+    if (!this.#isPerson()) return true;
     const { state, tokens } = await this.#keeper.known();
     return state === "valid" || state === "refresh_due" ||
       (state === "expired" && tokens?.refreshToken !== undefined);
@@ -435,18 +314,16 @@ export class Auth {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
-    checkLoginOptions(options);
-    await this.#key?.authorization();
-    if (keeper === undefined || !this.#isPerson()) return;
-    try {
-      return await keeper.ensure(options.signal);
-    } catch (error) {
-      const needsPerson = ["login_required", "session_expired", "storage_corrupt"];
-      const mendable = error instanceof AuthError && needsPerson.includes(error.code);
-      if (!mendable || !isInteractive(options)) throw error;
-      if (error.code === "storage_corrupt") await keeper.setAside();
+    for (const name of LOGIN_OPTIONS) {
+      if (options[name] !== undefined) (await this.#work()).checkLogin(options);
     }
-    await this.#sharedLogin(options);
+    if (keeper === undefined) return void await this.#keyHeader();
+    if (!this.#isPerson()) return;
+    try {
+      await keeper.ensure(options.signal);
+    } catch (error) {
+      await (await this.#work()).signInAfter(error, options);
+    }
   }
 
   /**
@@ -462,13 +339,8 @@ export class Auth {
     return typeof token === "string" ? Promise.resolve(token) : token;
   }
 
-  async #accessToken(
-    { forceRefresh, signal }: { forceRefresh?: boolean; signal?: AbortSignal },
-  ): Promise<string> {
-    const keeper = this.#keeperFor("accessToken()");
-    signal?.throwIfAborted();
-    if (forceRefresh === true) await keeper.forceRefresh(signal);
-    return await keeper.accessToken(signal);
+  async #accessToken(options: { forceRefresh?: boolean; signal?: AbortSignal }): Promise<string> {
+    return await (await this.#work()).accessToken(options);
   }
 
   /**
@@ -478,29 +350,7 @@ export class Auth {
    * @throws {AuthError} where the server could not be told; the tokens are forgotten all the same.
    */
   async logout(options: { signal?: AbortSignal } = {}): Promise<void> {
-    const keeper = this.#keeperFor("logout()");
-    const tokens = await keeper.forget();
-    const token = tokens?.refreshToken ?? tokens?.accessToken;
-    let revoked = false;
-    try {
-      if (token === undefined) return;
-      const client = await this.#oauth();
-      if (!await client.canRevoke(options.signal)) return;
-      const hint = token === tokens?.refreshToken ? "refresh_token" : "access_token";
-      await client.revoke(token, hint, options.signal);
-      revoked = true;
-    } catch (error) {
-      if (!(error instanceof AuthError)) throw error;
-      // Not offered for tokens of this kind (RFC 7009 §2.2.1).
-      if (error.oauthError === "unsupported_token_type") return;
-      throw new AuthError(
-        error.code,
-        `Signed out on this machine, but the server could not be told; the session ends there by itself. ${error.message}`,
-        { oauthError: error.oauthError },
-      );
-    } finally {
-      this.#tell({ type: "logged_out", profileName: this.profileName, revoked });
-    }
+    await (await this.#work()).logout(options);
   }
 
   /**
@@ -510,8 +360,7 @@ export class Auth {
    * @returns The claims, as received.
    */
   async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
-    const token = await this.#accessToken(options);
-    return await (await this.#oauth()).userinfo(token, options.signal);
+    return await (await this.#work()).userinfo(options);
   }
 
   /**
@@ -523,12 +372,7 @@ export class Auth {
   async introspect(
     options: { token?: "access_token" | "refresh_token"; signal?: AbortSignal } = {},
   ): Promise<JsonObject> {
-    const { signal, token: kind = "access_token" } = options;
-    const token = kind === "access_token"
-      ? await this.#accessToken(options)
-      : (await this.#storedTokens("introspect()")).refreshToken;
-    if (token === undefined) throw this.#lacks("refresh token");
-    return await (await this.#oauth()).introspect(token, kind, signal);
+    return await (await this.#work()).introspect(options);
   }
 
   /**
@@ -539,8 +383,7 @@ export class Auth {
    * @throws {AuthError} `invalid_token` where it does not hold.
    */
   async validateAccessToken(options: TokenChecks = {}): Promise<JsonObject> {
-    const token = await this.#accessToken(options);
-    return await (await this.#oauth()).validateAccessToken(token, options);
+    return await (await this.#work()).validateAccessToken(options);
   }
 
   /**
@@ -551,142 +394,31 @@ export class Auth {
    * @throws {AuthError} `invalid_token` where it does not hold, or has expired.
    */
   async validateIdToken(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
-    const { idToken } = await this.#storedTokens("validateIdToken()");
-    if (idToken === undefined) throw this.#lacks("ID token (ask for the scope openid)");
-    return await (await this.#oauth()).validateIdToken(idToken, options.signal);
-  }
-
-  async #storedTokens(call: string): Promise<TokenSet> {
-    const { tokens } = await this.#keeperFor(call).known();
-    if (tokens === undefined) throw this.#lacks("session");
-    return tokens;
-  }
-
-  #lacks(what: string): AuthError {
-    return new AuthError(
-      "login_required",
-      `Sign in first, with userLogin() or ensureInitialized(): profile "${this.profileName}" has no ${what}.`,
-    );
+    return await (await this.#work()).validateIdToken(options);
   }
 
   /** Tells what this session is, where its state lies and how it stands; no secret, no network. */
   async explain(): Promise<SessionReport> {
-    const { describeSession } = await import("./auth_report.ts");
-    const { client, origin, profileName } = this.#setup;
-    const keepsState = this.#keeper !== undefined || !(isKey(client) && ownsKey(client));
-    return describeSession({
-      profileName,
-      client,
-      origin,
-      ...(keepsState ? { storage: await this.#storage() } : {}),
-      known: this.#keeper === undefined
-        ? { state: await this.#key!.isThere() ? "valid" : "none" }
-        : await this.#keeper.known(),
-    });
+    return await (await this.#work()).explain();
   }
 
-  /** One login for all who ask for one at the same time. */
-  async #sharedLogin(options: LoginOptions): Promise<void> {
-    for (let shared = this.#login; shared !== undefined; shared = this.#login) {
-      try {
-        return await abandonable(shared.done, options.signal);
-      } catch (error) {
-        // Another caller's change of mind is not this one's.
-        if (!shared.signal?.aborted || options.signal?.aborted) throw error;
-      }
-    }
-    const done = this.#runLogin(options).finally(() => this.#login = undefined);
-    this.#login = { done, signal: options.signal };
-    await done;
+  #work(): Promise<AuthWork> {
+    return this.#opened ??= import("./auth_work.ts").then(({ AuthWork }) =>
+      new AuthWork({
+        setup: this.#setup,
+        keeper: this.#keeper,
+        storage: () => this.#storage(),
+      })
+    );
   }
 
-  async #runLogin(options: LoginOptions): Promise<void> {
-    const keeper = this.#keeperFor("userLogin()");
-    const { clock } = this.#setup.checked;
-    const timeoutMs = options.timeoutMs ?? LOGIN_TIMEOUT_MS;
-    const limit = linkedAbort(options.signal);
-    // Real time, whatever the clock: the bound is for a person who may never come.
-    const timer = setTimeout(() => {
-      const seconds = Math.round(timeoutMs / 1000);
-      limit.abort(
-        new AuthError(
-          "login_timeout",
-          `Start signing in again: nobody finished it within ${seconds} s.`,
-        ),
-      );
-    }, Math.min(timeoutMs, 0x7fffffff));
-    try {
-      limit.signal.throwIfAborted();
-      const before = await keeper.stored();
-      const { storage } = await this.#storage();
-      const { withStorageLock } = await import("./keeper/lock.ts");
-      // One login at a time, over all processes: the others wait, and adopt its session.
-      await withStorageLock(storage, profileKey(this.profileName, "login"), async () => {
-        if (await keeper.adoptSibling(before)) return;
-        this.#tell({ type: "login_started", profileName: this.profileName });
-        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
-        const login: InteractiveLogin = {
-          client: await this.#oauth(),
-          clock,
-          ui,
-          allowOpenBrowser: options.allowOpenBrowser === true,
-          allowTtyPrompt: options.allowTtyPrompt === true,
-          applicationName: options.applicationName ?? this.profileName,
-          signal: limit.signal,
-          leftMs: timeoutMs,
-          ...(options.onPending === undefined ? {} : { onPending: options.onPending }),
-        };
-        await keeper.signIn(await this.#signIn(login, options.callbackPage));
-      }, { signal: limit.signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS });
-    } finally {
-      clearTimeout(timer);
-      limit.release();
-    }
+  async #keyHeader(): Promise<string> {
+    return await (await this.#work()).key!.authorization();
   }
 
-  async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {
-    const client = this.#client();
-    if (client.callbackUrl === undefined) {
-      const { loginWithDeviceCode } = await import("./flows/device_code.ts");
-      return await loginWithDeviceCode(login);
-    }
-    const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
-    // Where no browser opens here, the page may be opened elsewhere, and the code pasted.
-    const callbackUrl = login.allowOpenBrowser
-      ? client.callbackUrl
-      : client.remoteCallbackUrl ?? client.callbackUrl;
-    const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
-    const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
-    return await loginWithAuthorizationCode({
-      ...login,
-      callbackUrl,
-      listen,
-      ...(callbackPage === undefined ? {} : { callbackPage }),
-    });
-  }
-
-  #oauth(): Promise<OAuthClient> {
-    return this.#oauthClient ??= this.#loadClient();
-  }
-
-  async #loadClient(): Promise<OAuthClient> {
-    const { OAuthClient } = await import("./oauth/client.ts");
-    const { checked, options } = this.#setup;
-    const client = this.#client();
-    const { audiences, authServer, clientId, clientSecret, privateKey, scopes } = client;
-    return new OAuthClient({
-      issuer: authServer,
-      clientId,
-      scopes,
-      clock: checked.clock,
-      ...(client.issuer === undefined ? {} : { expectedIssuer: client.issuer }),
-      ...(client.endpoints === undefined ? {} : { endpoints: client.endpoints }),
-      ...(client.extra === undefined ? {} : { extra: client.extra }),
-      ...(clientSecret === undefined ? {} : { clientSecret }),
-      ...(privateKey === undefined ? {} : { privateKey: () => loadPrivateKey(privateKey) }),
-      ...(audiences.length === 0 ? {} : { audience: audiences.join(" ") }),
-      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
-    });
+  #isPerson(): boolean {
+    const { client } = this.#setup;
+    return !isKey(client) && !isService(client);
   }
 
   #storage(): Promise<ChosenStorage> {
@@ -699,7 +431,6 @@ export class Auth {
   async #chooseStorage(): Promise<ChosenStorage> {
     const { chosen, options, profileName } = this.#setup;
     if (options.saveStateToStorage === false) {
-      const { MemoryStorage } = await import("./storage/memory.ts");
       return {
         storage: new MemoryStorage(),
         kind: "memory",
@@ -708,132 +439,21 @@ export class Auth {
     }
     return chosen ?? await withSops(await openStorage(options), profileName);
   }
-
-  /** Writes `auth_client.json`; the secret only where the command line needs it or the application said so. */
-  async #writeClient(storage: ObjectStorageProvider, client: ClientSettings): Promise<void> {
-    const { options, profileName, writesClient } = this.#setup;
-    if (writesClient === "never") return;
-    if (
-      writesClient === "where_there_is_one" &&
-      !await storage.exists(profileKey(profileName, "auth_client"))
-    ) return;
-    const { writeAuthClient } = await import("./profiles/auth_client_file.ts");
-    const { clientSecret, ...shown } = client;
-    let settings: ClientSettings = shown;
-    if (clientSecret !== undefined) {
-      if (options.saveClientSecret ?? await isFileStorage(storage)) settings = client;
-    }
-    await writeAuthClient(storage, profileName, settings);
-  }
-
-  #client(): ClientSettings {
-    const { client } = this.#setup;
-    if (isKey(client)) throw this.#noClient("a sign-in");
-    return client;
-  }
-
-  #isPerson(): boolean {
-    const { client } = this.#setup;
-    return !isKey(client) && !isService(client);
-  }
-
-  #keeperFor(call: string): Keeper {
-    if (this.#keeper !== undefined) return this.#keeper;
-    throw this.#noClient(call);
-  }
-
-  #noClient(call: string): AuthError {
-    return new AuthError(
-      "invalid_argument",
-      `Leave out ${call}: an API key needs no sign-in and has no access token.`,
-    );
-  }
-
-  #checkDeviceFlow(): Keeper {
-    const { client } = this.#setup;
-    const isDevice = !isKey(client) && client.clientType.startsWith("oidc_device_code");
-    if (this.#keeper !== undefined && isDevice) return this.#keeper;
-    throw new AuthError(
-      "invalid_argument",
-      "Use Auth.fromOAuthUserDeviceCode() for a device login: this session signs in another way.",
-    );
-  }
-
-  #tell(event: Parameters<NonNullable<SessionOptions["onEvent"]>>[0]): void {
-    try {
-      this.#setup.options.onEvent?.(event);
-    } catch {
-      // An observer's failure must not cost the session.
-    }
-  }
-}
-
-/** Stands for a listener where the redirect URI leads to another machine. */
-function cannotListen(): Promise<never> {
-  return Promise.reject(
-    new AuthError(
-      "unsupported_runtime",
-      "Set allowTtyPrompt, so that the code can be pasted: the redirect URI leads elsewhere.",
-    ),
-  );
-}
-
-/** Checks the types of a login's options, before anything is opened or sent. */
-function checkLoginOptions(options: LoginOptions): void {
-  const { applicationName, callbackPage, onPending, timeoutMs = LOGIN_TIMEOUT_MS } = options;
-  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
-    throw new TypeError("timeoutMs must be a positive number of milliseconds.");
-  }
-  if (applicationName !== undefined) checkText(applicationName, "applicationName");
-  for (const [name, value] of Object.entries({ callbackPage, onPending })) {
-    if (value !== undefined && typeof value !== "function") {
-      throw new TypeError(`${name} must be a function.`);
-    }
-  }
-}
-
-/** Tells whether a login has any way to reach the person. */
-function isInteractive(options: LoginOptions): boolean {
-  return options.allowOpenBrowser === true || options.allowTtyPrompt === true ||
-    options.ui?.show !== undefined;
-}
-
-/** The text of a client's private key, from its file where it lies in one. */
-async function loadPrivateKey({ file, password, pem }: PrivateKeySource): Promise<PrivateKeyPem> {
-  const secret = password === undefined ? {} : { password };
-  if (file === undefined) return { name: "client_privkey", pem: pem!, ...secret };
-  const { openFiles } = await import("./storage/select.ts");
-  try {
-    const bytes = await (await openFiles()).read(file);
-    return { name: file, pem: new TextDecoder().decode(bytes), ...secret };
-  } catch (cause) {
-    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
-    throw new AuthError(
-      "storage_failed",
-      `${flag}: the private key that client_privkey_file names cannot be read.`,
-      { cause },
-    );
-  }
-}
-
-/** Tells whether a profile without OAuth needs no store. */
-function ownsKey(client: KeySettings): boolean {
-  return client.keyType === "none" || client.apiKey !== undefined;
 }
 
 /** The store of the options, or the one that fits this runtime. */
-async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenStorage> {
+export async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenStorage> {
   if (storageProvider !== undefined) {
     return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
   }
-  return await (await import("./storage/select.ts")).chooseStorage();
+  return await chooseStorage();
 }
 
 /** The store, reading and writing through `sops` where the profile has files of it. */
-async function withSops(chosen: ChosenStorage, profileName: string): Promise<ChosenStorage> {
-  // Loads nothing for a store that cannot be the one of files.
-  if (!("root" in chosen.storage)) return chosen;
-  const { FileStorage } = await import("./storage/file.ts");
+export async function withSops(
+  chosen: ChosenStorage,
+  profileName: string,
+): Promise<ChosenStorage> {
   const { storage } = chosen;
   if (!(storage instanceof FileStorage)) return chosen;
   const there = await Promise.all(
@@ -844,11 +464,4 @@ async function withSops(chosen: ChosenStorage, profileName: string): Promise<Cho
   const { SopsStorage } = await import("./storage/sops.ts");
   const reason = `${chosen.reason}; sops encrypts the profile's files`;
   return { ...chosen, storage: new SopsStorage(storage), reason };
-}
-
-/** Tells whether a store is that of files, encrypted by `sops` or not. */
-async function isFileStorage(storage: ObjectStorageProvider): Promise<boolean> {
-  const { FileStorage } = await import("./storage/file.ts");
-  if (storage instanceof FileStorage) return true;
-  return storage instanceof (await import("./storage/sops.ts")).SopsStorage;
 }

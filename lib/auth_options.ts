@@ -7,11 +7,10 @@
  */
 
 import { type Clock, systemClock } from "./clock.ts";
-import { type PlanetEnvironment, PRODUCTION } from "./environment.ts";
+import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
 import { isSendable } from "./profiles/api_key.ts";
-import { isServerUrl } from "./profiles/client_settings.ts";
 import type { ObjectStorageProvider } from "./storage/types.ts";
 
 /** Where a session is kept and what it stands on. */
@@ -139,10 +138,10 @@ export function checkScopes(
   return scopes.length === 0 ? standard : [...scopes];
 }
 
-/** Reads a URL of an option that tokens or secrets will be sent to: https, or http on loopback. */
-function checkServer(value: unknown, name: string): URL {
-  const text = checkText(value, name);
-  if (isServerUrl(text)) return new URL(text);
+/** The origin of an option that tokens or secrets will be sent to: https, or http on loopback. */
+function checkServer(value: unknown, name: string): string {
+  const origin = serverOrigin(checkText(value, name));
+  if (origin !== undefined) return origin;
   throw invalid(
     `Check ${name}: it must be an https URL, or an http URL on loopback for tests, ` +
       "without user name, password or fragment.",
@@ -185,6 +184,6 @@ export function checkSessionOptions(options: SessionOptions): CheckedOptions {
     environment,
     allowedOrigins: environment === PRODUCTION && options.allowedOrigins === undefined
       ? origins
-      : origins.map((origin) => checkServer(origin, "allowedOrigins").origin),
+      : origins.map((origin) => checkServer(origin, "allowedOrigins")),
   };
 }

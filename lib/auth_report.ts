@@ -5,14 +5,8 @@
  */
 
 import type { KnownState, TokenState } from "./keeper/types.ts";
-import {
-  type ClientSettings,
-  isKey,
-  isService,
-  type KeySettings,
-  type ProfileClient,
-} from "./profiles/client_settings.ts";
-import { profileKey } from "./profiles/names.ts";
+import type { ClientSettings, KeySettings, ProfileClient } from "./profiles/client_settings.ts";
+import { isKey, isService, profileKey } from "./profiles/names.ts";
 import type { ChosenStorage } from "./storage/select.ts";
 
 /** Why it is this session and no other. */

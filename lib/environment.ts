@@ -46,3 +46,20 @@ export const PlanetOAuthScopes: {
   PROFILE: "profile",
   EMAIL: "email",
 });
+
+/** Addresses that need no closer look: a plain https host, or http on loopback. */
+const PLAIN_SERVER =
+  /^(https:\/\/(?:[a-z\d]+\.)+[a-z]{2,}|http:\/\/(?:localhost|127\.0\.0\.1)(?::[1-9]\d{3}|:[1-5]\d{4})?)(?:\/[\w/-]*)?$/;
+
+/**
+ * The origin of an address that a secret or token may go to: https, or http on
+ * loopback, without user name, password or fragment. `undefined` for any other.
+ */
+export function serverOrigin(text: string): string | undefined {
+  const plain = PLAIN_SERVER.exec(text)?.[1];
+  if (plain !== undefined || !URL.canParse(text)) return plain;
+  const { hash, hostname, origin, password, protocol, username } = new URL(text);
+  if (username !== "" || password !== "" || hash !== "") return undefined;
+  const loopback = protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
+  return protocol === "https:" || loopback ? origin : undefined;
+}

@@ -18,11 +18,26 @@ interface ProcessLike {
   readonly env: Record<string, string | undefined>;
   readonly platform: string;
   readonly versions?: Record<string, string | undefined>;
+  readonly getBuiltinModule?: (name: string) => unknown;
+}
+
+/** What is known of a file. */
+interface StatLike {
+  readonly isFile: () => boolean;
+}
+
+/** The calls of `node:fs/promises` that are used here. */
+interface NodeFiles {
+  readonly readFile: (path: string, encoding: "utf8") => Promise<string>;
+  readonly stat: (path: string) => Promise<StatLike>;
 }
 
 const globals = globalThis as unknown as {
   readonly Deno?: { readonly readTextFile?: unknown };
-  readonly Bun?: { readonly serve?: unknown };
+  readonly Bun?: {
+    readonly serve?: unknown;
+    readonly file?: (path: string) => { text(): Promise<string>; stat(): Promise<StatLike> };
+  };
   readonly process?: ProcessLike;
   readonly navigator?: { readonly userAgent?: string };
 };
@@ -100,4 +115,30 @@ export function operatingSystem(): string {
 /** Name of the variable that holds the home directory. */
 export function homeVariable(): string {
   return operatingSystem() === "windows" ? "USERPROFILE" : "HOME";
+}
+
+function nodeFiles(): NodeFiles {
+  return globals.process!.getBuiltinModule!("node:fs/promises") as NodeFiles;
+}
+
+/**
+ * Reads a file by the runtime's quickest call, which loads no module. Rejects
+ * where that does not work, for whatever reason.
+ */
+export async function readText(path: string): Promise<string> {
+  if (runtime === "deno") return await Deno.readTextFile(path);
+  if (runtime === "bun") return await globals.Bun!.file!(path).text();
+  return await nodeFiles().readFile(path, "utf8");
+}
+
+/** What is seen at a path, in the same way; `undefined` where it cannot be told. */
+export async function lookAt(path: string): Promise<"file" | "other" | "nothing" | undefined> {
+  try {
+    if (runtime === "deno") return (await Deno.stat(path)).isFile ? "file" : "other";
+    const found =
+      await (runtime === "bun" ? globals.Bun!.file!(path).stat() : nodeFiles().stat(path));
+    return found.isFile() ? "file" : "other";
+  } catch (error) {
+    return (error as { code?: string } | undefined)?.code === "ENOENT" ? "nothing" : undefined;
+  }
 }

@@ -22,14 +22,29 @@ function seconds(value: unknown): number | undefined {
   return typeof number === "number" && Number.isFinite(number) ? Math.trunc(number) : undefined;
 }
 
-/** Reads the claims of a JWT without checking its signature; `undefined` where it is none. */
+/** What recent runtimes have; the first `atob()` of a program costs a millisecond under Deno. */
+const { fromBase64 } = Uint8Array as {
+  fromBase64?: (text: string, options: { alphabet: "base64url" }) => Uint8Array;
+};
+
+/** Decodes base64url, each byte as one character. */
+function decode(part: string): string {
+  if (fromBase64 === undefined || part.length > 8_192) {
+    return atob(part.replaceAll("-", "+").replaceAll("_", "/"));
+  }
+  return String.fromCharCode(...fromBase64.call(Uint8Array, part, { alphabet: "base64url" }));
+}
+
+/**
+ * Reads the claims of a JWT without checking its signature; `undefined` where it is none.
+ * For its times: a text with other than ASCII characters comes out byte by byte.
+ */
 export function readJwtClaims(token: string): JsonObject | undefined {
   const part = token.split(".", 3)[1];
   if (part === undefined) return undefined;
   try {
-    const binary = atob(part.replaceAll("-", "+").replaceAll("_", "/"));
-    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    // JSON is read alike from the characters and from their bytes, which is a start's time less.
+    const claims: unknown = JSON.parse(decode(part));
     return typeof claims === "object" && claims !== null && !Array.isArray(claims)
       ? claims as JsonObject
       : undefined;

@@ -9,7 +9,6 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { canReplay, takeApart } from "./request_parts.ts";
 
 /** Where the `Authorization` header comes from. */
 export interface Authorizer {
@@ -25,25 +24,6 @@ export interface AuthenticatedFetchOptions {
   readonly allowedOrigins: readonly string[];
   /** Replaces the global `fetch`, for proxies and tests. */
   readonly fetch?: typeof globalThis.fetch;
-}
-
-/** Most redirects that are followed (Fetch Standard §4.4). */
-const MOST_REDIRECTS = 20;
-
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
-
-/** Headers that describe a body, which a redirect to GET leaves behind. */
-const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type"];
-
-/** Headers that belong to one origin only. */
-const ORIGIN_HEADERS = ["authorization", "cookie", "host", "proxy-authorization"];
-
-/** One request on its way, over all its redirects. */
-interface Trip {
-  readonly url: string;
-  readonly init: RequestInit;
-  /** Whether the origin may have the header. */
-  readonly trusted: boolean;
 }
 
 /** Tells whether a text begins with an allowed origin; `false` where that takes a closer look. */
@@ -84,41 +64,6 @@ function withHeader(
   return copy;
 }
 
-/** A redirect that nobody can follow; a `TypeError`, as `fetch` has it. */
-export class RedirectError extends TypeError {}
-
-/** Lets an answer's connection go; nobody waits for that, since a copied body never ends. */
-function discard(response: Response): void {
-  response.body?.cancel().catch(() => {});
-}
-
-/** The next request after a redirect answer; `undefined` where there is nowhere to go. */
-function redirected(trip: Trip, response: Response, origins: readonly string[]): Trip | undefined {
-  const location = response.headers.get("location");
-  if (location === null) return undefined;
-  const from = new URL(trip.url);
-  const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
-  if (to === undefined || !/^https?:$/.test(to.protocol)) {
-    throw new RedirectError("The redirect leads to no http or https URL.");
-  }
-  if (from.hash !== "" && to.hash === "") to.hash = from.hash;
-  const headers = new Headers(trip.init.headers);
-  const init: RequestInit = { ...trip.init, headers };
-  const method = (trip.init.method ?? "GET").toUpperCase();
-  const toGet = response.status === 303
-    ? method !== "GET" && method !== "HEAD"
-    : response.status < 303 && method === "POST";
-  if (toGet) {
-    init.method = "GET";
-    delete init.body;
-    for (const name of BODY_HEADERS) headers.delete(name);
-  } else if (!canReplay(trip.init.body)) {
-    throw new RedirectError("The redirect asks for the body again, which was a stream.");
-  }
-  if (to.origin !== from.origin) { for (const name of ORIGIN_HEADERS) headers.delete(name); }
-  return { url: to.href, init, trusted: trip.trusted && origins.includes(to.origin) };
-}
-
 /**
  * Makes a `fetch` that sends the session's credentials; it needs no `this`.
  *
@@ -133,67 +78,35 @@ export function authenticatedFetch(
   options: AuthenticatedFetchOptions,
 ): typeof globalThis.fetch {
   const { allowedOrigins, fetch: transport } = options;
-
-  /** Sends to an allowed origin; once more where another token mends a 401. */
-  const sendTrusted = async (url: string, init: RequestInit | undefined): Promise<Response> => {
-    const send = transport ?? globalThis.fetch;
-    const signal = init?.signal ?? undefined;
-    const known = authorizer.authorization(signal);
-    const authorization = typeof known === "string" ? known : await known;
+  // The global one is looked up at each call, so that replacing it works.
+  const send = (url: string, init: RequestInit): Promise<Response> =>
+    (transport ?? globalThis.fetch)(url, init);
+  const sendWith = (
+    authorization: string,
+    url: string,
+    init: RequestInit | undefined,
+  ): Promise<Response> => {
     const headers = withHeader(init?.headers, authorization);
-    const response = await send(url, { ...init, headers, redirect: "manual" });
-    if (response.status !== 401 || !canReplay(init?.body)) return response;
-    let other: string | undefined;
-    try {
-      other = await authorizer.replace(authorization, signal);
-    } catch (error) {
-      discard(response);
-      throw error;
-    }
-    if (other === undefined) return response;
-    discard(response);
-    const again = withHeader(init?.headers, other);
-    return await send(url, { ...init, headers: again, redirect: "manual" });
-  };
-
-  const follow = async (trip: Trip, response: Response): Promise<Response> => {
-    let last = response;
-    for (let count = 1; REDIRECTS.includes(last.status); count++) {
-      let next: Trip | undefined;
-      try {
-        next = redirected(trip, last, allowedOrigins);
-      } catch (error) {
-        discard(last);
-        throw error;
-      }
-      if (next === undefined) break;
-      discard(last);
-      if (count > MOST_REDIRECTS) throw new RedirectError("There were more than 20 redirects.");
-      last = next.trusted
-        ? await sendTrusted(next.url, next.init)
-        : await (transport ?? globalThis.fetch)(next.url, { ...next.init, redirect: "manual" });
-      trip = next;
-    }
-    if (last !== response) Object.defineProperty(last, "redirected", { value: true });
-    return last;
+    return send(url, { ...init, headers, redirect: "manual" });
   };
 
   return async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    let [url, given] = typeof input === "string" || input instanceof URL
-      ? [String(input), init]
-      : await takeApart(input, init);
+    let url: string;
+    if (typeof input === "string") url = input;
+    else if (input instanceof URL) url = input.href;
+    else [url, init] = await (await import("./request_parts.ts")).takeApart(input, init);
     if (!isPlainlyAllowed(url, allowedOrigins)) {
       const parsed = new URL(url);
       if (!allowedOrigins.includes(parsed.origin)) throw refuse(parsed);
       url = parsed.href;
     }
-    const response = await sendTrusted(url, given);
-    if (!REDIRECTS.includes(response.status) || given?.redirect === "manual") return response;
-    // Decided here, because Cloudflare's fetch refuses the word itself.
-    if (given?.redirect === "error") {
-      discard(response);
-      throw new RedirectError('The answer is a redirect, and redirect is "error".');
-    }
-    return await follow({ url, init: given ?? {}, trusted: true }, response);
+    const known = authorizer.authorization(init?.signal ?? undefined);
+    const authorization = typeof known === "string" ? known : await known;
+    const response = await sendWith(authorization, url, init);
+    const { status } = response;
+    if (status < 300 || (status > 308 && status !== 401)) return response;
+    const { followUp } = await import("./follow_up.ts");
+    const options = { authorizer, origins: allowedOrigins, send, sendWith };
+    return await followUp(response, authorization, url, init ?? {}, options);
   };
 }

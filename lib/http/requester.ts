@@ -22,7 +22,7 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
-import { RedirectError } from "./authenticated_fetch.ts";
+import { RedirectError } from "./follow_up.ts";
 import { Limiter, type Limits } from "./limiter.ts";
 import { retryAfterMs } from "../retry_after.ts";
 import { netRefusal } from "../runtime.ts";

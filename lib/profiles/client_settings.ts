@@ -7,6 +7,7 @@
  * @module
  */
 
+import { serverOrigin } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject, JsonValue } from "../storage/types.ts";
 
@@ -108,26 +109,6 @@ const ENDPOINTS: readonly (readonly [string, keyof EndpointOverrides])[] = [
 const CLIENT_TYPE =
   /^oidc_((auth_code|device_code)(_secret|_pubkey)?|client_credentials_(secret|pubkey))$/;
 
-/** Tells whether a client signs in by itself. */
-export function isService({ clientType }: ClientSettings): boolean {
-  return clientType.startsWith("oidc_client_credentials");
-}
-
-/** Tells whether a profile sends a fixed header, or none. */
-export function isKey(client: ProfileClient): client is KeySettings {
-  return "keyType" in client;
-}
-
-/** Tells whether a secret or token may go to `text`: https, or http on loopback. */
-export function isServerUrl(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.username !== "" || url.password !== "" || url.hash !== "") {
-    return false;
-  }
-  return url.protocol === "https:" ||
-    (url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname));
-}
-
 /** Reads members, and knows where they come from. */
 class Members {
   readonly #members: JsonObject;
@@ -158,7 +139,7 @@ class Members {
 
   server(name: string): string | undefined {
     const value = this.text(name);
-    if (value === undefined || isServerUrl(value)) return value;
+    if (value === undefined || serverOrigin(value) !== undefined) return value;
     throw this.wrong(name, "it must be an https URL, or an http URL on loopback");
   }
 

@@ -1,10 +1,11 @@
 /**
- * Names of profiles and the keys that lie under them.
+ * Names of profiles, the keys that lie under them, and the kinds of client they have.
  *
  * @module
  */
 
 import { AuthError } from "../errors.ts";
+import type { ClientSettings, KeySettings, ProfileClient } from "./client_settings.ts";
 
 /** Longest name in UTF-8 bytes, so that a file system takes it as one directory. */
 const LONGEST_NAME = 128;
@@ -30,7 +31,9 @@ export function normalizeProfileName(name: string): string {
     ? "it holds a control character"
     : /^[a-z]:/.test(normalized)
     ? "it begins with a drive letter"
-    : new TextEncoder().encode(normalized).length > LONGEST_NAME
+    // A character takes at most three bytes for each of its units.
+    : normalized.length > LONGEST_NAME / 3 &&
+        new TextEncoder().encode(normalized).length > LONGEST_NAME
     ? `it is longer than ${LONGEST_NAME} bytes`
     : undefined;
   if (problem !== undefined) {
@@ -51,4 +54,14 @@ export function profileKey(
   object: "auth_client" | "auth_client.sops" | "login" | "token" | "token.sops",
 ): string {
   return `.planet/${profileName}/${object}.json`;
+}
+
+/** Tells whether a client signs in by itself. */
+export function isService({ clientType }: ClientSettings): boolean {
+  return clientType.startsWith("oidc_client_credentials");
+}
+
+/** Tells whether a profile sends a fixed header, or none. */
+export function isKey(client: ProfileClient): client is KeySettings {
+  return "keyType" in client;
 }

@@ -1,76 +1,57 @@
 /**
  * Keeps JSON objects in memory, for as long as the program runs.
  *
+ * The work is that of `memory_store.ts`, which is loaded when it is first needed.
+ *
  * @module
  */
 
-import { checkKey, checkObject, checkPrefix, notFound } from "./keys.ts";
-import { Turns } from "./turns.ts";
+import type { MemoryStore } from "./memory_store.ts";
 import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
-
-interface Entry {
-  readonly text: string;
-  readonly mtime: number;
-}
 
 /** Keeps JSON objects in memory; what goes in and out is a copy. */
 export class MemoryStorage implements ObjectStorageProvider {
-  readonly #entries = new Map<string, Entry>();
-  readonly #turns = new Turns();
+  #opened: Promise<MemoryStore> | undefined;
+  #loaded: MemoryStore | undefined;
 
   /** Reads a copy of an object; `undefined` where there is none. */
   async load(key: string): Promise<JsonObject | undefined> {
-    checkKey(key);
-    const entry = this.#entries.get(key);
-    return await Promise.resolve(entry && JSON.parse(entry.text));
+    return await (await this.#store()).load(key);
   }
 
   /** Keeps a copy of `value`. */
   async save(key: string, value: JsonObject): Promise<void> {
-    checkKey(key);
-    checkObject(key, value);
-    this.#entries.set(key, { text: JSON.stringify(value), mtime: Date.now() });
-    await Promise.resolve();
+    let text: string | undefined;
+    try {
+      // The copy is made before anyone can change the original.
+      text = JSON.stringify(value);
+    } catch { /* The store says what is wrong with it. */ }
+    await (await this.#store()).save(key, value, text);
   }
 
   /** Tells whether there is an object. */
   async exists(key: string): Promise<boolean> {
-    checkKey(key);
-    return await Promise.resolve(this.#entries.has(key));
+    return await (await this.#store()).exists(key);
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
-    checkKey(key);
-    const entry = this.#entries.get(key);
-    if (entry === undefined) throw notFound(key);
-    return await Promise.resolve(entry.mtime);
+    return await (await this.#store()).mtime(key);
   }
 
   /** Gives an object another key, replacing what was there. */
   async rename(from: string, to: string): Promise<void> {
-    checkKey(from);
-    checkKey(to);
-    const entry = this.#entries.get(from);
-    if (entry === undefined) throw notFound(from);
-    this.#entries.delete(from);
-    this.#entries.set(to, entry);
-    await Promise.resolve();
+    await (await this.#store()).rename(from, to);
   }
 
   /** Removes an object, if there is one. */
   async delete(key: string): Promise<void> {
-    checkKey(key);
-    this.#entries.delete(key);
-    await Promise.resolve();
+    await (await this.#store()).delete(key);
   }
 
   /** Lists the keys that begin with `prefix`. */
   async *list(prefix: string): AsyncIterable<string> {
-    checkPrefix(prefix);
-    for (const key of [...this.#entries.keys()]) {
-      if (key.startsWith(prefix)) yield await Promise.resolve(key);
-    }
+    yield* (await this.#store()).list(prefix);
   }
 
   /**
@@ -84,18 +65,12 @@ export class MemoryStorage implements ObjectStorageProvider {
     body: (lease: Lease) => Promise<T>,
     options: LockOptions = {},
   ): Promise<T> {
-    checkKey(key);
-    const release = await this.#turns.take(key, options, `the lock of "${key}"`);
-    try {
-      return await body({ signal: new AbortController().signal });
-    } finally {
-      release();
-    }
+    return await (await this.#store()).withLock(key, body, options);
   }
 
   /** What `JSON.stringify()` shows: how many objects there are, never what they hold. */
   toJSON(): JsonObject {
-    return { storage: "memory", objects: this.#entries.size };
+    return { storage: "memory", objects: this.#keys().length };
   }
 
   /** What Node and Bun print: the keys, never what they hold. */
@@ -109,8 +84,15 @@ export class MemoryStorage implements ObjectStorageProvider {
   }
 
   #describe(): string {
-    return `MemoryStorage(${
-      [...this.#entries.keys()].map((key) => JSON.stringify(key)).join(", ")
-    })`;
+    return `MemoryStorage(${this.#keys().map((key) => JSON.stringify(key)).join(", ")})`;
+  }
+
+  #keys(): string[] {
+    return this.#loaded?.keys() ?? [];
+  }
+
+  #store(): Promise<MemoryStore> {
+    return this.#opened ??= import("./memory_store.ts")
+      .then(({ MemoryStore }) => this.#loaded = new MemoryStore());
   }
 }

@@ -7,7 +7,8 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { homeVariable, isGranted, readEnv, runtime } from "../runtime.ts";
+import { homeVariable, isGranted, lookAt, readEnv, runtime } from "../runtime.ts";
+import { FileStorage } from "./file.ts";
 import type { Files } from "./files.ts";
 import type { ObjectStorageProvider } from "./types.ts";
 
@@ -43,36 +44,31 @@ export function unrefTimer(timer: unknown): void {
   else (timer as { unref?: () => void }).unref?.();
 }
 
-/** Why files cannot be used without asking somebody; `undefined`: they can. */
-async function whyNoFiles(): Promise<string | undefined> {
-  if (runtime === "other") return "this runtime has no files";
-  const variable = homeVariable();
-  if (!isGranted({ name: "env", variable })) return `--allow-env=${variable} is not granted`;
-  const home = readEnv(variable);
-  if (!home) return `the variable ${variable} is not set`;
-  for (const name of ["read", "write"] as const) {
-    const path = `${home}/.planet`;
-    if (!isGranted({ name, path })) return `--allow-${name}=${path} is not granted`;
-  }
-  const files = await openFiles();
-  // What is there already serves readers even where nothing can be written.
-  if (await files.info(`${home}/.planet`).then(() => true, () => false)) return undefined;
-  if (!isGranted({ name: "write", path: home }) || !isGranted({ name: "read", path: home })) return;
-  if (await files.canAdd(home) === false) return `nothing can be written to the folder ${home}`;
+/** Opens Deno KV; `undefined` where there is none. */
+export function kvOpener(): (() => Promise<unknown>) | undefined {
+  return runtime === "deno" ? (Deno as { openKv?: () => Promise<unknown> }).openKv : undefined;
 }
 
-async function openKv(reason: string): Promise<ChosenStorage | string> {
-  const open = runtime === "deno"
-    ? (Deno as { openKv?: () => Promise<unknown> }).openKv
-    : undefined;
-  if (open === undefined) return "there is no Deno KV (Deno needs --unstable-kv)";
-  try {
-    const { KvStorage } = await import("./kv.ts");
-    const kv = await open() as ConstructorParameters<typeof KvStorage>[0];
-    return { storage: new KvStorage(kv), kind: "kv", location: "Deno KV", reason };
-  } catch (error) {
-    return `Deno KV did not open (${error instanceof Error ? error.name : "unknown"})`;
-  }
+/** The store of files in the home directory. */
+export function fileStorage(): ChosenStorage {
+  const storage = new FileStorage();
+  return {
+    storage,
+    kind: "file",
+    location: storage.root,
+    reason: "files in the home directory may be read and written",
+  };
+}
+
+/** Tells whether a session may lie in files here, at a glance; `false` takes a closer look. */
+async function hasFiles(): Promise<boolean> {
+  const variable = homeVariable();
+  if (runtime === "other" || !isGranted({ name: "env", variable })) return false;
+  const home = readEnv(variable);
+  if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return false;
+  const path = `${home}/.planet`;
+  return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) &&
+    await lookAt(path) === "other";
 }
 
 /**
@@ -80,30 +76,8 @@ async function openKv(reason: string): Promise<ChosenStorage | string> {
  * KV, then memory. Deno KV comes first on Deno Deploy, where the disk does not last.
  */
 export async function chooseStorage(): Promise<ChosenStorage> {
-  const notes: string[] = [];
-  const isDeploy = readEnv("DENO_DEPLOYMENT_ID") !== undefined;
-  const noFiles = isDeploy ? "the disk of Deno Deploy does not last" : await whyNoFiles();
-  if (noFiles === undefined) {
-    const { FileStorage } = await import("./file.ts");
-    const storage = new FileStorage();
-    return {
-      storage,
-      kind: "file",
-      location: storage.root,
-      reason: "files in the home directory may be read and written",
-    };
-  }
-  notes.push(noFiles);
-  const readers = isDeploy ? "" : "; other users of this machine may be able to read its file";
-  const kv = await openKv(`Deno KV is there, and ${noFiles}${readers}`);
-  if (typeof kv !== "string") return kv;
-  notes.push(kv);
-  const { MemoryStorage } = await import("./memory.ts");
-  return {
-    storage: new MemoryStorage(),
-    kind: "memory",
-    reason: `${notes.join("; ")}: state ends with the program`,
-  };
+  if (await hasFiles()) return fileStorage();
+  return await (await import("./choose.ts")).chooseClosely();
 }
 
 /** The store of {@linkcode chooseStorage}, without its reason. */

@@ -70,7 +70,7 @@ export function importsOf(source: string): Import[] {
 }
 
 /** Facades: the only files that join the rooms. */
-const FACADES = /^lib\/(auth|auth_options|auth_report|planet|session)\.ts$/;
+const FACADES = /^lib\/(auth|auth_options|auth_profiles|auth_report|auth_work|planet|session)\.ts$/;
 /** Files that may name a runtime. */
 const OF_A_RUNTIME = /^lib\/(runtime|(.*\/)?(select|([a-z0-9_]+_)?(deno|bun|node)))\.ts$/;
 /** Rooms whose values a room may import; its own and the plain files of lib/ come with it. */

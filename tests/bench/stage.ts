@@ -111,11 +111,14 @@ export async function setStage(): Promise<void> {
   // Deno gets the sources, the others what is made of them.
   for (const name of fs.readdirSync(path.join(STAGE, "programs"))) {
     const text = fs.readFileSync(path.join(STAGE, "programs", name), "utf8");
-    if (!text.includes("planet-js/mod.js")) continue;
-    fs.writeFileSync(
-      path.join(STAGE, "programs", `deno_${name}`),
-      text.replaceAll("planet-js/mod.js", "planet-ts/mod.ts"),
-    );
+    if (!text.includes('"../../../mod.ts"')) continue;
+    const write = (to: string, module: string) =>
+      fs.writeFileSync(
+        path.join(STAGE, "programs", to),
+        text.replace("../../../mod.ts", module),
+      );
+    write(name, "../planet-js/mod.js");
+    write(`deno_${name}`, "../planet-ts/mod.ts");
   }
   await install();
   await transpile();

@@ -1,6 +1,6 @@
 // This library, as an application uses it; `PLANET` names the copy of the package.
 const runtime = globalThis.Deno ? "planet-ts/mod.ts" : "planet-js/mod.js";
-const { Auth, MemoryStorage, FileStorage } = await import(`../${runtime}`);
+const { Auth, MemoryStorage, FileStorage } = await import(new URL(`../${runtime}`, import.meta.url).href);
 
 export function open({ issuer, api, clientId, clientSecret, root, profile }) {
   const environment = {

@@ -4,7 +4,7 @@ const [file, url, name, cacheFile] = globalThis.Deno?.args ?? process.argv.slice
 const [stored, cache, { open }] = await Promise.all([
   read(file),
   cacheFile === undefined ? undefined : read(cacheFile),
-  import(`../peers/${name}.mjs`),
+  import(new URL(`../peers/${name}.mjs`, import.meta.url).href),
 ]);
 const peer = open({
   issuer: new URL(url).origin,

@@ -1,5 +1,5 @@
 // The same with this library: the session of a profile in the home directory.
-import { Auth } from "../planet-js/mod.js";
+import { Auth } from "../../../mod.ts";
 const [, url] = globalThis.Deno?.args ?? process.argv.slice(2);
 const { origin } = new URL(url);
 const auth = Auth.fromOAuthUserDeviceCode({

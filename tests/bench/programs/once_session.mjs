@@ -1,5 +1,5 @@
 // The same through `Session`, with its limits and retries.
-import { Auth, Session } from "../planet-js/mod.js";
+import { Auth, Session } from "../../../mod.ts";
 const [, url] = globalThis.Deno?.args ?? process.argv.slice(2);
 const { origin } = new URL(url);
 const session = new Session(

@@ -1,7 +1,7 @@
 // Many first calls at once; prints how many failed.
 import { write } from "../peers/_files.mjs";
 const [name, origin, count, storedText] = globalThis.Deno?.args ?? process.argv.slice(2);
-const { open } = await import(`../peers/${name}.mjs`);
+const { open } = await import(new URL(`../peers/${name}.mjs`, import.meta.url).href);
 const peer = open({
   issuer: origin,
   api: origin,

@@ -6,7 +6,7 @@ const cache = JSON.stringify(await read(cacheFile));
 const root = file.slice(0, file.indexOf("/.planet/"));
 const peers = [];
 for (const name of names) {
-  const { open } = await import(`../peers/${name}.mjs`);
+  const { open } = await import(new URL(`../peers/${name}.mjs`, import.meta.url).href);
   const secret = name === "msal" ? "bench-secret" : undefined;
   const peer = open({
     issuer: origin,

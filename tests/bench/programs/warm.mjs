@@ -1,7 +1,7 @@
 // Bare and authenticated calls in turn, each timed; prints both medians in microseconds.
 import { read, write } from "../peers/_files.mjs";
 const [name, origin, file, count, cacheFile] = globalThis.Deno?.args ?? process.argv.slice(2);
-const { open } = await import(`../peers/${name}.mjs`);
+const { open } = await import(new URL(`../peers/${name}.mjs`, import.meta.url).href);
 const root = file.slice(0, file.indexOf("/.planet/"));
 const peer = open({
   issuer: origin,

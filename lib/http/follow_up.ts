@@ -1,0 +1,141 @@
+/**
+ * What follows an answer that is not the last one: a 401 that another token may
+ * mend, and redirects. Loaded when there is such an answer.
+ *
+ * @module
+ */
+
+import type { Authorizer } from "./authenticated_fetch.ts";
+import { canReplay } from "./request_parts.ts";
+
+/** Most redirects that are followed (Fetch Standard §4.4). */
+const MOST_REDIRECTS = 20;
+
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
+/** Headers that describe a body, which a redirect to GET leaves behind. */
+const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type"];
+
+/** Headers that belong to one origin only. */
+const ORIGIN_HEADERS = ["authorization", "cookie", "host", "proxy-authorization"];
+
+/** One request on its way, over all its redirects. */
+interface Trip {
+  readonly url: string;
+  readonly init: RequestInit;
+  /** Whether the origin may have the header. */
+  readonly trusted: boolean;
+}
+
+/** A redirect that nobody can follow; a `TypeError`, as `fetch` has it. */
+export class RedirectError extends TypeError {}
+
+/** Lets an answer's connection go; nobody waits for that, since a copied body never ends. */
+function discard(response: Response): void {
+  response.body?.cancel().catch(() => {});
+}
+
+/** The next request after a redirect answer; `undefined` where there is nowhere to go. */
+function redirected(trip: Trip, response: Response, origins: readonly string[]): Trip | undefined {
+  const location = response.headers.get("location");
+  if (location === null) return undefined;
+  const from = new URL(trip.url);
+  const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
+  if (to === undefined || !/^https?:$/.test(to.protocol)) {
+    throw new RedirectError("The redirect leads to no http or https URL.");
+  }
+  if (from.hash !== "" && to.hash === "") to.hash = from.hash;
+  const headers = new Headers(trip.init.headers);
+  const init: RequestInit = { ...trip.init, headers };
+  const method = (trip.init.method ?? "GET").toUpperCase();
+  const toGet = response.status === 303
+    ? method !== "GET" && method !== "HEAD"
+    : response.status < 303 && method === "POST";
+  if (toGet) {
+    init.method = "GET";
+    delete init.body;
+    for (const name of BODY_HEADERS) headers.delete(name);
+  } else if (!canReplay(trip.init.body)) {
+    throw new RedirectError("The redirect asks for the body again, which was a stream.");
+  }
+  if (to.origin !== from.origin) { for (const name of ORIGIN_HEADERS) headers.delete(name); }
+  return { url: to.href, init, trusted: trip.trusted && origins.includes(to.origin) };
+}
+
+/** What a request stands on. */
+export interface FollowUpOptions {
+  /** Where the header comes from. */
+  readonly authorizer: Authorizer;
+  /** Origins that may receive the header. */
+  readonly origins: readonly string[];
+  /** Sends a request as it is. */
+  send(url: string, init: RequestInit): Promise<Response>;
+  /** Sends a request with a header value. */
+  sendWith(
+    authorization: string,
+    url: string,
+    init: RequestInit | undefined,
+  ): Promise<Response>;
+}
+
+/** Sends a request again where the 401 that answered it can be mended by another token. */
+async function mend(
+  response: Response,
+  rejected: string,
+  url: string,
+  init: RequestInit,
+  { authorizer, sendWith }: FollowUpOptions,
+): Promise<Response> {
+  if (response.status !== 401 || !canReplay(init.body)) return response;
+  let other: string | undefined;
+  try {
+    other = await authorizer.replace(rejected, init.signal ?? undefined);
+  } catch (error) {
+    discard(response);
+    throw error;
+  }
+  if (other === undefined) return response;
+  discard(response);
+  return await sendWith(other, url, init);
+}
+
+/** The last answer to a request, whose first one was `response` to `authorization`. */
+export async function followUp(
+  response: Response,
+  authorization: string,
+  url: string,
+  init: RequestInit,
+  options: FollowUpOptions,
+): Promise<Response> {
+  const first = await mend(response, authorization, url, init, options);
+  if (!REDIRECTS.includes(first.status) || init.redirect === "manual") return first;
+  // Decided here, because Cloudflare's fetch refuses the word itself.
+  if (init.redirect === "error") {
+    discard(first);
+    throw new RedirectError('The answer is a redirect, and redirect is "error".');
+  }
+  let trip: Trip = { url, init, trusted: true };
+  let last = first;
+  for (let count = 1; REDIRECTS.includes(last.status); count++) {
+    let next: Trip | undefined;
+    try {
+      next = redirected(trip, last, options.origins);
+    } catch (error) {
+      discard(last);
+      throw error;
+    }
+    if (next === undefined) break;
+    discard(last);
+    if (count > MOST_REDIRECTS) throw new RedirectError("There were more than 20 redirects.");
+    if (next.trusted) {
+      const value = await options.authorizer.authorization(next.init.signal ?? undefined);
+      last = await options.sendWith(value, next.url, next.init);
+      last = await mend(last, value, next.url, next.init, options);
+    } else {
+      last = await options.send(next.url, { ...next.init, redirect: "manual" });
+    }
+    trip = next;
+  }
+  if (last !== first) Object.defineProperty(last, "redirected", { value: true });
+  return last;
+}
