@@ -50,6 +50,17 @@ export function isPermissionError(error: unknown): boolean {
   return error instanceof Error && error.name === "NotCapable";
 }
 
+/** What to say of a request to `url` that Deno refused for want of a permission; else `undefined`. */
+export function netRefusal(cause: unknown, url: string): AuthError | undefined {
+  if (!isPermissionError(cause)) return undefined;
+  const { host, origin } = new URL(url);
+  return new AuthError(
+    "unsupported_runtime",
+    `Run with --allow-net=${host}: this program may not connect to ${origin}.`,
+    { cause },
+  );
+}
+
 /**
  * Reads an environment variable, as far as that needs no prompt: without the
  * permission, and where there is no environment, the answer is `undefined`.

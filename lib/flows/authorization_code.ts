@@ -28,7 +28,8 @@ const MOST_PASTES = 5;
 export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin): Promise<TokenSet> {
   const { client, ui, signal } = login;
   const pending = await client.authorize(signal);
-  const listener = await bind(login, pending);
+  const bound = await bind(login, pending);
+  const listener = bound instanceof AuthError ? undefined : bound;
   try {
     const redirectUri = listener?.redirectUri ?? login.callbackUrl.replace(/:0(?=[/?]|$)/, "");
     const url = pending.url(redirectUri);
@@ -38,24 +39,24 @@ export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin):
     if (login.allowOpenBrowser && await ui.openBrowser?.(url) === false) {
       ui.show?.("No browser could be opened from here; please open the page yourself.");
     }
-    const response = await firstAnswer(login, pending, listener);
+    const response = await firstAnswer(login, pending, bound);
     return await pending.redeem(response, redirectUri, signal);
   } finally {
     await listener?.close();
   }
 }
 
-/** Binds the listener; where none can be had, a person who may paste needs none. */
+/** Binds the listener, or says why none can be had: a person who may paste needs none. */
 async function bind(
   { allowTtyPrompt, applicationName, callbackUrl, listen, ui }: AuthorizationCodeLogin,
   { state, issuer, issuerRequired }: PendingAuthorization,
-): Promise<CallbackListener | undefined> {
+): Promise<CallbackListener | AuthError> {
   try {
     return await listen({ callbackUrl, state, issuer, issuerRequired, applicationName });
   } catch (error) {
     const canPaste = allowTtyPrompt && ui.readLine !== undefined;
     if (canPaste && error instanceof AuthError && error.code === "unsupported_runtime") {
-      return undefined;
+      return error;
     }
     throw error;
   }
@@ -65,10 +66,10 @@ async function bind(
 async function firstAnswer(
   login: AuthorizationCodeLogin,
   pending: PendingAuthorization,
-  listener: CallbackListener | undefined,
+  bound: CallbackListener | AuthError,
 ): Promise<URLSearchParams> {
   const waits = linkedAbort(login.signal);
-  const heard = listener?.wait(waits.signal);
+  const heard = bound instanceof AuthError ? undefined : bound.wait(waits.signal);
   const typed = login.allowTtyPrompt && login.ui.readLine !== undefined
     ? readPaste(login, pending, waits.signal)
     : undefined;
@@ -78,7 +79,8 @@ async function firstAnswer(
     if (answer) return answer;
     throw new AuthError(
       "login_cancelled",
-      "Start signing in again, on a terminal: no code and no redirect URL was pasted.",
+      "Start signing in again, on a terminal: no code and no redirect URL was pasted." +
+        (bound instanceof AuthError ? ` Or mend the wait for the browser. ${bound.message}` : ""),
     );
   } finally {
     waits.abort(new AuthError("login_cancelled", "The answer came another way."));

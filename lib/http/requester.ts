@@ -25,6 +25,7 @@ import {
 import { RedirectError } from "./authenticated_fetch.ts";
 import { Limiter, type Limits } from "./limiter.ts";
 import { retryAfterMs } from "../retry_after.ts";
+import { netRefusal } from "../runtime.ts";
 import { canReplay } from "./request_parts.ts";
 
 /** How a {@linkcode Requester} behaves. */
@@ -266,6 +267,8 @@ function isPassing(failure: unknown): boolean {
 /** What `fetch` rejects with is a lost connection, unless it is a typed error already. */
 function asTypedError(cause: unknown, url: string): unknown {
   if (cause instanceof PlanetError) return cause;
+  const denied = netRefusal(cause, url);
+  if (denied !== undefined) return denied;
   if (cause instanceof RedirectError) {
     return new AuthError(
       "malformed_response",

@@ -12,6 +12,7 @@ import { answered, readBody } from "../body.ts";
 import type { Clock } from "../clock.ts";
 import { AuthError } from "../errors.ts";
 import { retryAfterMs } from "../retry_after.ts";
+import { netRefusal } from "../runtime.ts";
 import type { JsonObject } from "../storage/types.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */
@@ -116,6 +117,8 @@ export async function exchange(
     };
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
+    const denied = netRefusal(error, url);
+    if (denied !== undefined) throw denied;
     const refused = NO_CONNECTION.test(describeCauses(error));
     const failure = new AuthError(
       "network",

@@ -178,6 +178,7 @@ test("loginWithAuthorizationCode() without terminal goes on listening, and gives
   const neither = world(keyboard(null), { allowTtyPrompt: true, listen: noServer });
   const error = await assertRejects(() => loginWithAuthorizationCode(neither.login), AuthError);
   assertEquals(error.code, "login_cancelled");
+  assert(error.message.includes("no server here"), "It does not tell what is in the way.");
 });
 
 test("loginWithAuthorizationCode() ends with Ctrl-C, with an abort, and with a port in use", async () => {
