@@ -1,0 +1,201 @@
+/**
+ * The README's table of permissions, row by row under Deno: each use with exactly its flags, and
+ * without each of them in turn. Nobody is ever asked.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "../_support/harness.ts";
+import { exampleEnvironment, type ExampleWorld, exampleWorld } from "../sandbox/run_example.ts";
+import { approveDevice, open } from "../sandbox/person.ts";
+import { type Fallback, type Use, USES } from "./uses.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const CONFIG = `${ROOT}${existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json"}`;
+const MODULE = new URL("../../mod.ts", import.meta.url).href;
+
+const skip = "Deno" in globalThis ? undefined : "only Deno has permissions";
+
+/** The rows of the table: the use and its flags, each with its values. */
+function table(): Map<string, [flag: string, values: string[]][]> {
+  const readme = readFileSync(`${ROOT}README.md`, "utf8");
+  const section = /\n## Permissions[^\n]*\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? "";
+  const rows = section.split("\n").filter((line) => /^\| (?!use|-)/.test(line));
+  return new Map(rows.map((row) => {
+    const [, use = "", flags = ""] = row.split(/(?<!\\)\|/).map((cell) => cell.trim());
+    const written = flags === "none" ? [] : flags.replaceAll("`", "").split(/\s+/);
+    return [
+      use,
+      written.map((flag) => {
+        const [name = "", values] = flag.split("=");
+        return [name, values?.replaceAll('"', "").split(",") ?? []];
+      }),
+    ];
+  }));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+  /** The flag that was left out, as the program would have got it. */
+  readonly left: string;
+}
+
+/** Runs a use; `left` is the flag, or the value of a flag, that it does not get. */
+async function run(
+  { fallbacks = {}, program, variables }: Use,
+  flags: [string, string[]][],
+  world: ExampleWorld,
+  left?: [flag: string, value?: string],
+): Promise<Outcome> {
+  const home = await realpath(await mkdtemp(join(tmpdir(), "planet-permissions-")));
+  try {
+    const port = await freePort();
+    const { apiKey, clientId, environment, m2m, url } = world.sandbox;
+    const hosts: Record<string, string> = {
+      "login.planet.com": new URL(environment.userAuthServer).host,
+      "services.sentinel-hub.com": new URL(environment.m2mAuthServer).host,
+      "api.planet.com": new URL(url).host,
+      "127.0.0.1:8080": `127.0.0.1:${port}`,
+      "[::1]:8080": `[::1]:${port}`,
+      "xdg-open": world.browser,
+    };
+    const real = (value: string) =>
+      hosts[value] ??
+        value.replace(/^\$HOME(?=\/|$)/, home).replace(/^\/srv\/planet/, `${home}/state`);
+    const given = flags.flatMap(([flag, values]) => {
+      if (flag !== left?.[0]) return [values.length ? `${flag}=${values.map(real)}` : flag];
+      const rest = values.filter((value) => value !== left[1]);
+      return rest.length ? [`${flag}=${rest.map(real)}`] : [];
+    });
+    const file = join(home, "program.ts");
+    const callbackUrl = `http://localhost:${port}`;
+    const sandbox = { ...environment, apiKey, clientId, m2m, callbackUrl };
+    await writeFile(
+      file,
+      `const { Auth, AuthError, FileStorage, Planet, Session } = await import("${MODULE}");
+const sandbox = ${JSON.stringify(sandbox)}, home = ${JSON.stringify(home)};
+try {
+${program}
+} catch (error) {
+  console.log(error instanceof AuthError ? "AuthError " + error.code + " " + error.message : error);
+  Deno.exitCode = 1;
+}
+`,
+    );
+    // By Deno's own means: node:child_process gives a Deno without flags all permissions.
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", "--config", CONFIG, ...given, file],
+      cwd: home,
+      clearEnv: true,
+      env: {
+        ...exampleEnvironment(world),
+        HOME: home,
+        ...(variables === "api key" ? { PL_API_KEY: apiKey } : {}),
+        ...(variables === "service account"
+          ? { PL_AUTH_CLIENT_ID: m2m.clientId, PL_AUTH_CLIENT_SECRET: m2m.clientSecret }
+          : {}),
+        // A database of its own, which goes with the folder.
+        ...(flags.some(([flag]) => flag === "--unstable-kv")
+          ? { DENO_DIR: join(home, "deno") }
+          : {}),
+      },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      signal: AbortSignal.timeout(30_000),
+    }).spawn();
+    const isAlone = left !== undefined && fallbacks[left[1] ?? left[0]] === "shown";
+    let output = "";
+    let person: Promise<unknown> | undefined;
+    const read = async (stream: ReadableStream<Uint8Array>) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+        output += text;
+        const device = /http:\/\/\S+\/device(?=\s)[\s\S]*?\b([A-Z]{4}-[A-Z]{4})\b/.exec(output);
+        const page = /http:\/\/\S+\/auth\?\S+(?=\s)/.exec(output)?.[0];
+        if (device !== null) {
+          person ??= approveDevice(`${device[0].split(/\s/)[0]}?user_code=${device[1]}`);
+        } else if (isAlone && page !== undefined) {
+          // Without a browser that opens by itself, the person follows what is shown.
+          person ??= open(page);
+        }
+        person?.catch(() => {});
+      }
+    };
+    const [{ code }] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
+    await person;
+    return { code, output, left: left === undefined ? "" : real(left[1] ?? left[0]) };
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+/** Looks at how a use went without a permission. */
+function check(
+  { code, output, left }: Outcome,
+  flag: string,
+  fallback: Fallback | undefined,
+  kept: string,
+): void {
+  const what = `without ${flag} ${left}: ${output}`;
+  assert(!/requests .* access|Allow\?/.test(output), `Somebody was asked, ${what}`);
+  if (fallback === undefined) {
+    assertEquals(code, 1, what);
+    assertMatch(output, /^AuthError \w+ /m, what);
+    assert(output.includes(`${flag}=${left}`), `The flag is not named, ${what}`);
+    return;
+  }
+  if (fallback === "noted") {
+    assert(output.includes(`${flag}=${left} is not granted`), `The flag is not named, ${what}`);
+    return;
+  }
+  assertEquals(code, 0, what);
+  assertEquals(/^storage (\w+)$/m.exec(output)?.[1], fallback === "memory" ? "memory" : kept, what);
+}
+
+test("README: there is a use for each row of the table of permissions", () => {
+  assertEquals([...table().keys()], USES.map(({ name }) => name));
+});
+
+for (const use of USES) {
+  test(
+    `permissions: ${use.name}, with exactly the flags of the README, and without each`,
+    async () => {
+      const flags = table().get(use.name)!;
+      const world = await exampleWorld();
+      try {
+        const all = await run(use, flags, world);
+        assertEquals(all.code, 0, all.output);
+        const kept = /^storage (\w+)$/m.exec(all.output)?.[1] ?? "";
+        const missing = flags.flatMap(([flag, values]): [string, string?][] =>
+          values.length === 0 ? [[flag]] : values.map((value) => [flag, value])
+        );
+        // Two at a time.
+        const next = missing.values();
+        await Promise.all([1, 2].map(async () => {
+          for (const left of next) {
+            const outcome = await run(use, flags, world, left);
+            check(outcome, left[0], use.fallbacks?.[left[1] ?? left[0]], kept);
+          }
+        }));
+      } finally {
+        await world.close();
+      }
+    },
+    { skip, timeoutMs: 120_000 },
+  );
+}
