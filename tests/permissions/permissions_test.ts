@@ -12,7 +12,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "../_support/harness.ts";
-import { exampleEnvironment, type ExampleWorld, exampleWorld } from "../sandbox/run_example.ts";
+import {
+  exampleEnvironment,
+  type ExampleWorld,
+  exampleWorld,
+  onPath,
+} from "../sandbox/run_example.ts";
 import { approveDevice, open } from "../sandbox/person.ts";
 import { type Fallback, type Use, USES } from "./uses.ts";
 
@@ -55,12 +60,16 @@ interface Outcome {
   readonly left: string;
 }
 
-/** Runs a use; `left` is the flag, or the value of a flag, that it does not get. */
+/**
+ * Runs a use; `left` is the flag, or the value of a flag, that it does not get. On a terminal
+ * (of `script`) Deno may ask the person.
+ */
 async function run(
   { fallbacks = {}, program, variables }: Use,
   flags: [string, string[]][],
   world: ExampleWorld,
   left?: [flag: string, value?: string],
+  terminal = false,
 ): Promise<Outcome> {
   const home = await realpath(await mkdtemp(join(tmpdir(), "planet-permissions-")));
   try {
@@ -98,8 +107,11 @@ ${program}
 `,
     );
     // By Deno's own means: node:child_process gives a Deno without flags all permissions.
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", "--config", CONFIG, ...given, file],
+    const over = new AbortController();
+    const args = ["run", "--no-check", "--config", CONFIG, ...given, file];
+    const quoted = [Deno.execPath(), ...args].map((word) => `'${word}'`).join(" ");
+    const child = new Deno.Command(terminal ? "script" : Deno.execPath(), {
+      args: terminal ? ["-qefc", quoted, "/dev/null"] : ["run", "--no-prompt", ...args.slice(1)],
       cwd: home,
       clearEnv: true,
       env: {
@@ -117,14 +129,17 @@ ${program}
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      signal: AbortSignal.timeout(30_000),
+      signal: over.signal,
     }).spawn();
+    const timer = setTimeout(() => over.abort(), 30_000);
     const isAlone = left !== undefined && fallbacks[left[1] ?? left[0]] === "shown";
     let output = "";
     let person: Promise<unknown> | undefined;
     const read = async (stream: ReadableStream<Uint8Array>) => {
       for await (const text of stream.pipeThrough(new TextDecoderStream())) {
         output += text;
+        // Nobody is there to answer a question.
+        if (/Deno requests[^]*Allow\?/.test(output)) over.abort();
         const device = /http:\/\/\S+\/device(?=\s)[\s\S]*?\b([A-Z]{4}-[A-Z]{4})\b/.exec(output);
         const page = /http:\/\/\S+\/auth\?\S+(?=\s)/.exec(output)?.[0];
         if (device !== null) {
@@ -137,6 +152,7 @@ ${program}
       }
     };
     const [{ code }] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
+    clearTimeout(timer);
     await person;
     return { code, output, left: left === undefined ? "" : real(left[1] ?? left[0]) };
   } finally {
@@ -166,6 +182,41 @@ function check(
   assertEquals(code, 0, what);
   assertEquals(/^storage (\w+)$/m.exec(output)?.[1], fallback === "memory" ? "memory" : kept, what);
 }
+
+/** What the library chooses by itself, and the permission that it finds missing. */
+const CHOICES: [use: string, flag: string, value?: string][] = [
+  ["a person by browser, in memory", "--allow-run", "xdg-open"],
+  ["a person by browser, in memory", "--allow-net", "[::1]:8080"],
+  ["state in `~/.planet`", "--allow-env", "HOME"],
+  ["state in `~/.planet`", "--allow-write", "$HOME/.planet"],
+  ["the session of the command line", "--allow-env", "PL_AUTH_PROFILE"],
+];
+
+for (const [name, flag, value] of CHOICES) {
+  test(`permissions: ${name}, asks nobody on a terminal without ${flag}=${value}`, async () => {
+    const use = USES.find((one) => one.name === name)!;
+    const world = await exampleWorld();
+    try {
+      const { code, output } = await run(use, table().get(name)!, world, [flag, value], true);
+      assert(!/Deno requests|Allow\?/.test(output), output);
+      assertEquals(code, 0, output);
+    } finally {
+      await world.close();
+    }
+  }, { skip: skip ?? (onPath("script") ? undefined : "no script, which gives a terminal") });
+}
+
+test("permissions: Deno does ask on a terminal for what the program chose itself", async () => {
+  const use = USES.find(({ name }) => name === "a service account, in memory")!;
+  const flags = table().get(use.name)!;
+  const world = await exampleWorld();
+  try {
+    const left: [string, string] = ["--allow-net", "api.planet.com"];
+    assertMatch((await run(use, flags, world, left, true)).output, /Deno requests net access/);
+  } finally {
+    await world.close();
+  }
+}, { skip: skip ?? (onPath("script") ? undefined : "no script, which gives a terminal") });
 
 test("README: there is a use for each row of the table of permissions", () => {
   assertEquals([...table().keys()], USES.map(({ name }) => name));
