@@ -192,7 +192,7 @@ export function authenticatedFetch(
     // Decided here, because Cloudflare's fetch refuses the word itself.
     if (given?.redirect === "error") {
       discard(response);
-      throw new TypeError('The answer is a redirect, and redirect is "error".');
+      throw new RedirectError('The answer is a redirect, and redirect is "error".');
     }
     return await follow({ url, init: given ?? {}, trusted: true }, response);
   };

@@ -229,8 +229,9 @@ for (const use of USES) {
       const flags = table().get(use.name)!;
       const world = await exampleWorld();
       try {
-        const all = await run(use, flags, world);
+        const all = await run(use, flags, world, undefined, onPath("script") !== undefined);
         assertEquals(all.code, 0, all.output);
+        assert(!/Deno requests|Allow\?/.test(all.output), `Somebody was asked: ${all.output}`);
         const kept = /^storage (\w+)$/m.exec(all.output)?.[1] ?? "";
         const missing = flags.flatMap(([flag, values]): [string, string?][] =>
           values.length === 0 ? [[flag]] : values.map((value) => [flag, value])
