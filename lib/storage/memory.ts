@@ -13,7 +13,23 @@ interface Entry {
   readonly mtime: number;
 }
 
-/** Keeps JSON objects in memory; what goes in and out is a copy. */
+/**
+ * Keeps JSON objects in memory; what goes in and out is a copy.
+ *
+ * @example A session that a test looks at
+ * ```ts
+ * import { Auth, MemoryStorage } from "@planet-community/planet";
+ *
+ * const storageProvider = new MemoryStorage();
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider,
+ * });
+ * await auth.accessToken();
+ * console.log(await storageProvider.exists(".planet/my-client-id/token.json")); // true
+ * ```
+ */
 export class MemoryStorage implements ObjectStorageProvider {
   readonly #entries = new Map<string, Entry>();
   readonly #turns = new Turns();

@@ -86,6 +86,12 @@ export function checks(): Record<string, string[]> {
     lint: ["lint", ...CONFIG, ...code],
     check: ["check", ...CONFIG, ...code],
     doc: ["doc", "--lint", ...CONFIG, "mod.ts"],
+    examples: [
+      "check",
+      "--doc-only",
+      ...CONFIG,
+      ...there("mod.ts", "lib", "README.md", "examples"),
+    ],
     publish: ["publish", "--dry-run", "--allow-dirty", ...CONFIG],
   };
 }
