@@ -13,6 +13,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
+import { differences } from "./features.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
 
@@ -47,7 +48,11 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
         : `${runtime}: runtime skipped, it cannot be had (${missing})`,
     );
   }
-  return results.some((result) => result.failed > 0) ? 1 : 0;
+  const faults = names.length > 0 || deep
+    ? []
+    : differences(fs.readFileSync(path.join(ROOT, "README.md"), "utf8"), results);
+  for (const fault of faults) console.log(`README: ${fault}`);
+  return results.some((result) => result.failed > 0) || faults.length > 0 ? 1 : 0;
 }
 
 /** Runs a command of Deno with this terminal. */
