@@ -4,8 +4,8 @@
  * with the `planet` command line, or in a store of your own; call the APIs.
  *
  * @example List the saved searches
- * ```ts ignore
- * import { Auth, Planet, Session } from "jsr:@planet-community/planet";
+ * ```ts
+ * import { Auth, Planet, Session } from "@planet-community/planet";
  *
  * const auth = Auth.fromOAuthUserAuthCode({
  *   clientId: "my-client-id",

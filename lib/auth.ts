@@ -63,7 +63,18 @@ export interface Setup {
   readonly origin: SessionOrigin;
 }
 
-/** One sign-in to Planet, kept alive. */
+/**
+ * One sign-in to Planet, kept alive.
+ *
+ * @example A service account, with another library at the API
+ * ```ts
+ * import { Auth } from "@planet-community/planet";
+ *
+ * const auth = Auth.fromOAuthM2M({ clientId: "my-client-id", clientSecret: "my-client-secret" });
+ * const response = await auth.fetch("https://api.planet.com/data/v1/searches");
+ * console.log(response.status); // 200
+ * ```
+ */
 export class Auth {
   /** Name of the profile, in lower case. */
   readonly profileName: string;
@@ -133,6 +144,18 @@ export class Auth {
    * authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252).
    *
    * @throws {AuthError} `invalid_argument`; a `TypeError` for an argument of the wrong type.
+   *
+   * @example Sign in where that is needed
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromOAuthUserAuthCode({
+   *   clientId: "my-client-id",
+   *   callbackUrl: "http://localhost:8080", // as registered
+   *   profileName: "my-app",
+   * });
+   * await auth.ensureInitialized({ allowOpenBrowser: true, allowTtyPrompt: true });
+   * ```
    */
   static fromOAuthUserAuthCode(options: AuthCodeOptions): Auth {
     const callbackUrl = parseCallbackUrl(checkText(options.callbackUrl, "callbackUrl")).callbackUrl;
@@ -143,6 +166,14 @@ export class Auth {
    * A person's session, signed in to on a second screen: device code (RFC 8628).
    *
    * @throws {AuthError} `invalid_argument`; a `TypeError` for an argument of the wrong type.
+   *
+   * @example Sign in on a telephone, from a machine without a browser
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromOAuthUserDeviceCode({ clientId: "my-client-id", profileName: "my-app" });
+   * await auth.ensureInitialized({ allowTtyPrompt: true });
+   * ```
    */
   static fromOAuthUserDeviceCode(options: DeviceCodeOptions): Auth {
     return Auth.#forClient(options, "oidc_device_code", {});
@@ -153,6 +184,19 @@ export class Auth {
    * itself at the first use.
    *
    * @throws {AuthError} `invalid_argument`; a `TypeError` for an argument of the wrong type.
+   *
+   * @example A service account, nothing kept
+   * ```ts
+   * import { Auth, Planet, Session } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromOAuthM2M({
+   *   clientId: "my-client-id",
+   *   clientSecret: "my-client-secret",
+   *   saveStateToStorage: false,
+   * });
+   * const pl = new Planet(new Session(auth));
+   * for await (const search of pl.data.listSearches()) console.log(search.name);
+   * ```
    */
   static fromOAuthM2M(options: M2MOptions): Auth {
     const clientSecret = checkText(options.clientSecret, "clientSecret");
@@ -163,6 +207,15 @@ export class Auth {
    * A session by API key; needs no sign-in and keeps no state.
    *
    * @throws {AuthError} `invalid_argument` for an empty key.
+   *
+   * @example An API key
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromKey("my-api-key");
+   * const response = await auth.fetch("https://api.planet.com/data/v1/searches");
+   * console.log(response.status); // 200
+   * ```
    */
   static fromKey(key: string, options: SessionOptions = {}): Auth {
     const apiKey = checkKey(key);
@@ -181,6 +234,14 @@ export class Auth {
    * A session by the API key in an environment variable, by default `PL_API_KEY`.
    *
    * @throws {AuthError} `invalid_argument` where the variable is not set or may not be read.
+   *
+   * @example The key in PL_API_KEY
+   * ```ts
+   * import { Auth, Planet, Session } from "@planet-community/planet";
+   *
+   * const pl = new Planet(new Session(Auth.fromEnv()));
+   * for await (const search of pl.data.listSearches({ limit: 3 })) console.log(search.name);
+   * ```
    */
   static fromEnv(variableName: string = "PL_API_KEY", options: SessionOptions = {}): Auth {
     const key = requireEnvAccess(checkText(variableName, "variableName"));
@@ -199,6 +260,15 @@ export class Auth {
    *
    * @throws {AuthError} `storage_not_found` where there is no such profile; `invalid_argument`
    *   where its file is wrong; those of the store.
+   *
+   * @example What "planet auth login --auth-profile my-app" has stored
+   * ```ts
+   * import { Auth, Planet, Session } from "@planet-community/planet";
+   *
+   * const auth = await Auth.fromProfile("my-app");
+   * const pl = new Planet(new Session(auth));
+   * for await (const search of pl.data.listSearches()) console.log(search.name);
+   * ```
    */
   static async fromProfile(profileName: string, options: SessionOptions = {}): Promise<Auth> {
     const { profileSetup } = await import("./auth_profiles.ts");
@@ -215,6 +285,15 @@ export class Auth {
    * `planet-user`. `explain()` tells which it was. Never causes a permission prompt.
    *
    * @throws {AuthError} where what was chosen is wrong: the message names the variable or file.
+   *
+   * @example The session of the command line
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = await Auth.fromUserDefaultSession();
+   * const { profileName, chosenBy } = await auth.explain();
+   * console.log(`${profileName}, chosen by ${chosenBy}`);
+   * ```
    */
   static async fromUserDefaultSession(options: DefaultSessionOptions = {}): Promise<Auth> {
     const { defaultSetup } = await import("./auth_profiles.ts");
@@ -273,6 +352,16 @@ export class Auth {
    * Starts a device login that the application shows itself (RFC 8628 §3.1).
    *
    * @returns What the server handed out, under its own names (RFC 8628 §3.2).
+   *
+   * @example An experience of your own
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromOAuthUserDeviceCode({ clientId: "my-client-id", profileName: "my-tv" });
+   * const info = await auth.deviceUserLoginInitiate();
+   * console.log(`Open ${info.verification_uri} and enter ${info.user_code}`);
+   * await auth.deviceUserLoginComplete(info);
+   * ```
    */
   async deviceUserLoginInitiate(
     options: { signal?: AbortSignal } = {},
@@ -397,7 +486,18 @@ export class Auth {
     return await (await this.#work()).validateIdToken(options);
   }
 
-  /** Tells what this session is, where its state lies and how it stands; no secret, no network. */
+  /**
+   * Tells what this session is, where its state lies and how it stands; no secret, no network.
+   *
+   * @example Where the session lies, and how it stands
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = await Auth.fromProfile("my-app");
+   * const { storage, location, state, canRefresh } = await auth.explain();
+   * console.log(storage, location, state, canRefresh); // file /home/me valid true
+   * ```
+   */
   async explain(): Promise<SessionReport> {
     return await (await this.#work()).explain();
   }

@@ -52,7 +52,22 @@ export interface AuthErrorOptions extends ErrorOptions {
   retryAt?: number;
 }
 
-/** Signing in, refreshing or storing a session failed; `code` says why. */
+/**
+ * Signing in, refreshing or storing a session failed; `code` says why.
+ *
+ * @example Tell the person what to do
+ * ```ts
+ * import { Auth, AuthError } from "@planet-community/planet";
+ *
+ * const auth = Auth.fromOAuthUserDeviceCode({ clientId: "my-client-id", profileName: "new" });
+ * try {
+ *   await auth.accessToken();
+ * } catch (error) {
+ *   if (!(error instanceof AuthError)) throw error;
+ *   console.error(error.code, error.message); // login_required Sign in first, …
+ * }
+ * ```
+ */
 export class AuthError extends PlanetError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "AuthError";
@@ -72,7 +87,22 @@ export class AuthError extends PlanetError {
   }
 }
 
-/** A Planet API refused a request; `status` and `body` are what it answered. */
+/**
+ * A Planet API refused a request; `status` and `body` are what it answered.
+ *
+ * @example Look at the status
+ * ```ts
+ * import { ApiError, Auth, Session } from "@planet-community/planet";
+ *
+ * const session = new Session(Auth.fromEnv());
+ * try {
+ *   await session.request("GET", "/data/v1/searches/no-such-search");
+ * } catch (error) {
+ *   if (!(error instanceof ApiError)) throw error;
+ *   console.error(error.status, error.body); // 404 …
+ * }
+ * ```
+ */
 export class ApiError extends PlanetError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "ApiError";

@@ -74,7 +74,21 @@ function defined<T extends object>(options: T): Partial<T> {
   ) as Partial<T>;
 }
 
-/** Calls Planet's APIs: credentials, limits, retries, time limits, typed errors. */
+/**
+ * Calls Planet's APIs: credentials, limits, retries, time limits, typed errors.
+ *
+ * @example An API without a client of its own
+ * ```ts
+ * import { Auth, Session } from "@planet-community/planet";
+ *
+ * const session = new Session(Auth.fromEnv());
+ * const response = await session.request("GET", "/data/v1/searches", {
+ *   params: { _page_size: 2 },
+ * });
+ * const { searches } = await response.json();
+ * console.log(searches.length);
+ * ```
+ */
 export class Session {
   /**
    * `fetch` with the session's credentials, limits and retries. Bound, so it

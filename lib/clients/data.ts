@@ -88,7 +88,22 @@ export interface ClientOptions {
   baseUrl?: string;
 }
 
-/** Calls the Data API. */
+/**
+ * Calls the Data API.
+ *
+ * @example Create a search and run it
+ * ```ts
+ * import { Auth, Planet, Session } from "@planet-community/planet";
+ *
+ * const { data } = new Planet(new Session(Auth.fromEnv()));
+ * const search = await data.createSearch({
+ *   name: "Clear sky",
+ *   itemTypes: ["PSScene"],
+ *   searchFilter: { type: "RangeFilter", field_name: "cloud_cover", config: { lt: 0.1 } },
+ * });
+ * for await (const item of data.runSearch(search.id, { limit: 10 })) console.log(item.id);
+ * ```
+ */
 export class DataClient {
   readonly #session: Session;
   readonly #base: string;

@@ -29,7 +29,23 @@ function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
   );
 }
 
-/** Keeps JSON objects encrypted in another store; its lock, times and listing are that store's. */
+/**
+ * Keeps JSON objects encrypted in another store; its lock, times and listing are that store's.
+ *
+ * @example A key from a passphrase
+ * ```ts
+ * import { Auth, deriveStorageKey, EncryptedStorage, MemoryStorage } from "@planet-community/planet";
+ *
+ * const salt = crypto.getRandomValues(new Uint8Array(16)); // kept beside the data
+ * const key = await deriveStorageKey("correct horse battery staple", salt);
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider: new EncryptedStorage(new MemoryStorage(), key),
+ * });
+ * await auth.accessToken();
+ * ```
+ */
 export class EncryptedStorage implements ObjectStorageProvider {
   readonly #inner: ObjectStorageProvider;
   readonly #keys: readonly CryptoKey[];

@@ -44,7 +44,21 @@ function home(): string {
   );
 }
 
-/** Keeps each JSON object in a file of its own under one folder. */
+/**
+ * Keeps each JSON object in a file of its own under one folder.
+ *
+ * @example A folder of your own
+ * ```ts
+ * import { Auth, FileStorage } from "@planet-community/planet";
+ *
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider: new FileStorage({ root: "/srv/planet" }),
+ * });
+ * console.log(auth.profileName); // my-client-id
+ * ```
+ */
 export class FileStorage implements ObjectStorageProvider {
   readonly #given: string | undefined;
   #found: string | undefined;

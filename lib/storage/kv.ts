@@ -50,7 +50,23 @@ export interface KvStorageOptions {
   prefix?: readonly string[];
 }
 
-/** Keeps JSON objects in a Deno KV database that the caller opens and closes. */
+/**
+ * Keeps JSON objects in a Deno KV database that the caller opens and closes.
+ *
+ * @example One session for all isolates
+ * ```ts
+ * import { Auth, KvStorage } from "@planet-community/planet";
+ *
+ * const kv = await Deno.openKv(); // with --unstable-kv
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider: new KvStorage(kv),
+ * });
+ * await auth.accessToken();
+ * kv.close();
+ * ```
+ */
 export class KvStorage implements ObjectStorageProvider {
   readonly #kv: KvLike;
   readonly #prefix: readonly string[];

@@ -9,7 +9,23 @@
 import type { MemoryStore } from "./memory_store.ts";
 import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
-/** Keeps JSON objects in memory; what goes in and out is a copy. */
+/**
+ * Keeps JSON objects in memory; what goes in and out is a copy.
+ *
+ * @example A session that a test looks at
+ * ```ts
+ * import { Auth, MemoryStorage } from "@planet-community/planet";
+ *
+ * const storageProvider = new MemoryStorage();
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider,
+ * });
+ * await auth.accessToken();
+ * console.log(await storageProvider.exists(".planet/my-client-id/token.json")); // true
+ * ```
+ */
 export class MemoryStorage implements ObjectStorageProvider {
   #opened: Promise<MemoryStore> | undefined;
   #loaded: MemoryStore | undefined;

@@ -55,6 +55,8 @@ export function writeLinksConfig(jsr: boolean): void {
   if (!jsr) config.links = STAND_INS.map((name) => `./tests/_std/${name}`);
   const lock = jsr ? "jsr.lock" : "links.lock";
   config.lock = `./.cache/${lock}`;
+  // Examples in documents name the package as its users do.
+  config.imports[`jsr:${config.name}`] = "./mod.ts";
   delete config.tasks;
   write(path.join(ROOT, LINKS_CONFIG), JSON.stringify(config, null, 2) + "\n");
   // The npm versions are those of the tracked lock file; the links are noted in the copy only.

@@ -13,6 +13,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
+import { differences } from "./features.ts";
 import { PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
@@ -48,7 +49,11 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
         : `${runtime}: runtime skipped, it cannot be had (${missing})`,
     );
   }
-  return results.some((result) => result.failed > 0) ? 1 : 0;
+  const faults = names.length > 0 || deep
+    ? []
+    : differences(fs.readFileSync(path.join(ROOT, "README.md"), "utf8"), results);
+  for (const fault of faults) console.log(`README: ${fault}`);
+  return results.some((result) => result.failed > 0) || faults.length > 0 ? 1 : 0;
 }
 
 /** Runs a command of Deno with this terminal. */
@@ -101,6 +106,12 @@ export function checks(): Record<string, string[]> {
     lint: ["lint", ...CONFIG, ...code],
     check: ["check", ...CONFIG, ...code],
     doc: ["doc", "--lint", ...CONFIG, "mod.ts"],
+    examples: [
+      "check",
+      "--doc-only",
+      ...CONFIG,
+      ...there("mod.ts", "lib", "README.md", "examples"),
+    ],
     publish: ["publish", "--dry-run", "--allow-dirty", ...CONFIG],
   };
 }

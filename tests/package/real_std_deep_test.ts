@@ -11,7 +11,7 @@ import { noCheckout, runWithRealStd } from "./real_std.ts";
 const checkout = process.env.PLANET_STD;
 const skip = "Deno" in globalThis
   ? await noCheckout(checkout)
-  : "Bun and Node get the stand-ins in any case: the stable @std/fs needs Deno";
+  : "Bun and Node get the stand-ins in any case, because the stable @std/fs needs Deno";
 
 test("all tests pass with the real @std packages under Deno", async () => {
   const { code, output, requests } = await runWithRealStd(checkout!, ["test", "--deno"]);

@@ -1,0 +1,85 @@
+/**
+ * The examples in docstrings and documents, run as they stand, the servers behind them replaced.
+ * That they have the right types is checked by `tasks.ts check examples`.
+ *
+ * @module
+ */
+import { assertEquals, assertMatch } from "@std/assert";
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Auth, FileStorage, PRODUCTION } from "../../mod.ts";
+import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { LINKS_CONFIG } from "../_tools/links.ts";
+import { runCommand } from "../package/command.ts";
+import { approveDevice } from "../sandbox/person.ts";
+import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** All files with examples. */
+function documents(): string[] {
+  const sources = readdirSync(`${ROOT}lib`, { recursive: true, encoding: "utf8" })
+    .map((name) => `lib/${name.replaceAll("\\", "/")}`).filter((name) => name.endsWith(".ts"));
+  return ["README.md", "examples/README.md", "mod.ts", ...sources].filter((name) => count(name));
+}
+
+/** How many examples a file has. */
+function count(name: string): number {
+  const text = readFileSync(ROOT + name, "utf8");
+  return [...text.matchAll(/^(?: *\* )?```(?:ts|typescript)\b(?!.*\bignore\b)/gm)].length;
+}
+
+/** Leaves the session of a person, signed in to the sandbox, as if it were one of Planet's. */
+async function signIn(sandbox: Sandbox, home: string): Promise<void> {
+  const { clientId, environment } = sandbox;
+  const auth = Auth.fromOAuthUserDeviceCode({
+    clientId,
+    environment,
+    profileName: "my-app",
+    storageProvider: new FileStorage({ root: home }),
+  });
+  const info = await auth.deviceUserLoginInitiate();
+  await approveDevice(info.verification_uri_complete!);
+  await auth.deviceUserLoginComplete(info);
+  const file = join(home, ".planet", "my-app", "auth_client.json");
+  const client = JSON.parse(await readFile(file, "utf8"));
+  client.client_id = "my-client-id";
+  client.auth_server = PRODUCTION.userAuthServer;
+  client.audiences = PRODUCTION.audiences;
+  await writeFile(file, JSON.stringify(client));
+}
+
+test("every example in the documents runs", () =>
+  withSandbox(async (sandbox) => {
+    const home = await tempFolder();
+    try {
+      await signIn(sandbox, home.path);
+      await mkdir(join(home.path, "deno"));
+      const flags = ["--doc", "--no-check", "--no-prompt", "--unstable-kv", "-A"];
+      const preload = ["--preload", join(ROOT, "tests/docs/preload.ts")];
+      const { code, output } = await runCommand(
+        [Deno.execPath(), "test", "--config", LINKS_CONFIG, ...flags, ...preload, ...documents()],
+        {
+          cwd: ROOT,
+          env: {
+            HOME: home.path,
+            DENO_DIR: join(home.path, "deno"),
+
+            PLANET_SANDBOX: sandbox.url,
+            PL_API_KEY: "my-api-key",
+          },
+        },
+      );
+      assertEquals(code, 0, output);
+      const examples = documents().reduce((sum, name) => sum + count(name), 0);
+      assertMatch(output, new RegExp(`\\| ${examples} passed .*\\| 0 failed`), output);
+    } finally {
+      await home.remove();
+    }
+  }), {
+  skip: "Deno" in globalThis ? undefined : "Deno finds the examples in the documents",
+  timeoutMs: 180_000,
+});

@@ -1,0 +1,61 @@
+/**
+ * Lets programs that are written for Planet's own servers run against a sandbox: puts its servers,
+ * clients and keys in the place of Planet's and of the made-up ones, in what goes out, and back in
+ * what comes in. A person confirms every device login.
+ *
+ * @module
+ */
+import process from "node:process";
+import { PRODUCTION } from "../../mod.ts";
+import { approveDevice } from "../sandbox/person.ts";
+
+const { fetch } = globalThis;
+const sandbox = await (await fetch(new URL("/environment.json", process.env.PLANET_SANDBOX)))
+  .json();
+
+const SERVERS: [string, string][] = [
+  [PRODUCTION.m2mAuthServer, sandbox.m2mAuthServer],
+  [PRODUCTION.userAuthServer, sandbox.userAuthServer],
+  [PRODUCTION.apiBaseUrl, sandbox.apiBaseUrl],
+];
+const SECRETS: [string, string][] = [
+  ["my-client-secret", sandbox.m2m.clientSecret],
+  ["my-api-key", sandbox.apiKey],
+];
+
+function replaced(text: string, pairs: readonly [string, string][]): string {
+  let result = text;
+  for (const [from, to] of pairs) {
+    result = result.replaceAll(from, to)
+      .replaceAll(encodeURIComponent(from), encodeURIComponent(to));
+  }
+  return result;
+}
+
+globalThis.fetch = async (input, init) => {
+  const request = new Request(input, init);
+  if (!SERVERS.some(([from]) => request.url.startsWith(from))) return await fetch(input, init);
+  const isService = request.url.startsWith(PRODUCTION.m2mAuthServer);
+  const clientId = isService ? sandbox.m2m.clientId : sandbox.clientId;
+  const there = [...SERVERS, ...SECRETS, ["my-client-id", clientId] as [string, string]];
+  const headers = new Headers(request.headers);
+  headers.forEach((value, name) => headers.set(name, replaced(value, there)));
+  const hasBody = request.method !== "GET" && request.method !== "HEAD";
+  const response = await fetch(replaced(request.url, there), {
+    method: request.method,
+    headers,
+    redirect: request.redirect,
+    signal: request.signal,
+    ...(hasBody ? { body: replaced(await request.text(), there) } : {}),
+  });
+  const text = await response.text();
+  if (request.url.endsWith("/device/auth")) {
+    await approveDevice(JSON.parse(text).verification_uri_complete);
+  }
+  const { status, statusText } = response;
+  const back = SERVERS.map(([from, to]): [string, string] => [to, from]);
+  const received = new Headers(response.headers);
+  received.delete("content-length");
+  const body = status === 204 || text === "" ? null : replaced(text, back);
+  return new Response(body, { status, statusText, headers: received });
+};
