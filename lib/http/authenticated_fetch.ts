@@ -87,6 +87,15 @@ function withHeader(
 /** A redirect that nobody can follow; a `TypeError`, as `fetch` has it. */
 export class RedirectError extends TypeError {}
 
+/** The header that was sent for an answer which refuses. */
+const refused: WeakMap<Response, string> = new WeakMap();
+
+/** Takes the credentials out of what an API says: some quote what they refuse. */
+export function withoutCredentials(text: string, response: Response): string {
+  const secret = refused.get(response)?.replace(/^\S+ /, "");
+  return secret ? text.replaceAll(secret, "(secret)") : text;
+}
+
 /** Lets an answer's connection go; nobody waits for that, since a copied body never ends. */
 function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
@@ -142,6 +151,7 @@ export function authenticatedFetch(
     const authorization = typeof known === "string" ? known : await known;
     const headers = withHeader(init?.headers, authorization);
     const response = await send(url, { ...init, headers, redirect: "manual" });
+    if (response.status >= 400) refused.set(response, authorization);
     if (response.status !== 401 || !canReplay(init?.body)) return response;
     let other: string | undefined;
     try {
@@ -153,7 +163,9 @@ export function authenticatedFetch(
     if (other === undefined) return response;
     discard(response);
     const again = withHeader(init?.headers, other);
-    return await send(url, { ...init, headers: again, redirect: "manual" });
+    const last = await send(url, { ...init, headers: again, redirect: "manual" });
+    if (last.status >= 400) refused.set(last, other);
+    return last;
   };
 
   const follow = async (trip: Trip, response: Response): Promise<Response> => {
