@@ -103,8 +103,7 @@ export function authenticatedFetch(
     const known = authorizer.authorization(init?.signal ?? undefined);
     const authorization = typeof known === "string" ? known : await known;
     const response = await sendWith(authorization, url, init);
-    const { status } = response;
-    if (status < 300 || (status > 308 && status !== 401)) return response;
+    if (response.status < 300) return response;
     const { followUp } = await import("./follow_up.ts");
     const options = { authorizer, origins: allowedOrigins, send, sendWith };
     return await followUp(response, authorization, url, init ?? {}, options);

@@ -30,6 +30,21 @@ interface Trip {
 /** A redirect that nobody can follow; a `TypeError`, as `fetch` has it. */
 export class RedirectError extends TypeError {}
 
+/** The header that was sent for an answer which refuses. */
+const refused: WeakMap<Response, string> = new WeakMap();
+
+/** Takes the credentials out of what an API says: some quote what they refuse. */
+export function withoutCredentials(text: string, response: Response): string {
+  const secret = refused.get(response)?.replace(/^\S+ /, "");
+  return secret ? text.replaceAll(secret, "(secret)") : text;
+}
+
+/** Remembers what was sent for an answer that refuses. */
+function noted(response: Response, authorization: string): Response {
+  if (response.status >= 400) refused.set(response, authorization);
+  return response;
+}
+
 /** Lets an answer's connection go; nobody waits for that, since a copied body never ends. */
 function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
@@ -86,6 +101,7 @@ async function mend(
   init: RequestInit,
   { authorizer, sendWith }: FollowUpOptions,
 ): Promise<Response> {
+  noted(response, rejected);
   if (response.status !== 401 || !canReplay(init.body)) return response;
   let other: string | undefined;
   try {
@@ -96,7 +112,7 @@ async function mend(
   }
   if (other === undefined) return response;
   discard(response);
-  return await sendWith(other, url, init);
+  return noted(await sendWith(other, url, init), other);
 }
 
 /** The last answer to a request, whose first one was `response` to `authorization`. */

@@ -22,7 +22,7 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
-import { RedirectError } from "./follow_up.ts";
+import { RedirectError, withoutCredentials } from "./follow_up.ts";
 import { Limiter, type Limits } from "./limiter.ts";
 import { retryAfterMs } from "../retry_after.ts";
 import { netRefusal } from "../runtime.ts";
@@ -196,7 +196,10 @@ interface Watch {
 }
 
 /** The same answer with another body. */
-function withBody(response: Response, body: Uint8Array | ReadableStream<Uint8Array>): Response {
+function withBody(
+  response: Response,
+  body: string | Uint8Array | ReadableStream<Uint8Array>,
+): Response {
   const { headers, redirected, status, statusText, url } = response;
   // The body is decoded already, and may have another length than was announced.
   const copied = new Headers(headers);
@@ -212,7 +215,8 @@ async function wholeBody(url: string, response: Response, signal: AbortSignal) {
   const isRefusal = response.status >= 400;
   const most = isRefusal ? LONGEST_ERROR_BODY : LONGEST_BODY;
   const { bytes, isWhole } = await readBody(response, most, signal);
-  if (isWhole || isRefusal) return bytes;
+  if (isRefusal) return withoutCredentials(new TextDecoder().decode(bytes), response);
+  if (isWhole) return bytes;
   throw new ApiError(
     `Use fetch() of the session and read the answer in parts: that of ${
       new URL(url).origin

@@ -31,6 +31,8 @@ export class Keeper {
   #header = "";
   #refreshAtMs = 0;
   #expiresAtMs = 0;
+  /** How often the tokens were replaced: what was read before that, without a lock, is old. */
+  #changes = 0;
   #flight: Promise<void> | undefined;
   #renewer: Promise<Renewer> | undefined;
   /** Earliest next attempt in the background, and the last pause. */
@@ -50,7 +52,8 @@ export class Keeper {
       this.#renewBehind(now);
       return this.#header;
     }
-    return this.#renew(undefined, signal).then(() => this.#header);
+    // Signed out meanwhile: asking again says so.
+    return this.#renew(undefined, signal).then(() => this.#header || this.authorization(signal));
   }
 
   /** The access token itself; see {@linkcode Keeper.authorization}. */
@@ -74,7 +77,7 @@ export class Keeper {
       if (!(error instanceof AuthError) || over.includes(error.code)) throw error;
       return undefined;
     }
-    return this.#header === rejected ? undefined : this.#header;
+    return this.#header === rejected || this.#header === "" ? undefined : this.#header;
   }
 
   /** Gets another token than the one last handed out, whatever is left of its life. */
@@ -130,7 +133,9 @@ export class Keeper {
   /** Takes over a living session that a sibling stored in place of `before`, if there is one. */
   async adoptSibling(before: TokenSet | undefined): Promise<boolean> {
     const { clock } = this.#options;
+    const seen = this.#changes;
     const stored = await this.stored();
+    if (seen !== this.#changes) return await this.adoptSibling(before);
     if (stored === undefined || stored.sameAs(before)) return false;
     if (clock.now() >= stored.expiresAtMs) return false;
     this.#adopted(stored);
@@ -156,7 +161,9 @@ export class Keeper {
   async #peek(): Promise<TokenSet | undefined> {
     const { clock, storage, tokenKey } = this.#options;
     if (this.#tokens !== undefined && clock.now() < this.#expiresAtMs) return this.#tokens;
+    const seen = this.#changes;
     const stored = await readTokens(await storage(), tokenKey, clock.now());
+    if (seen !== this.#changes) return await this.#peek();
     if (stored !== undefined) this.#adopted(stored);
     return stored;
   }
@@ -213,10 +220,12 @@ export class Keeper {
       clock.now() < (background ? tokens.refreshAtMs : tokens.expiresAtMs);
     // A store without a lock is read once, where a renewal would begin.
     if (this.#renewer === undefined || storage.withLock !== undefined) {
+      const seen = this.#changes;
       const stored = await readTokens(storage, tokenKey, clock.now()).catch((error) => {
         if (this.#options.renewal.login === undefined) throw error;
       });
-      if (stored !== undefined && enough(stored)) return this.#adopted(stored);
+      const isOld = seen !== this.#changes;
+      if (stored !== undefined && enough(stored) && !isOld) return this.#adopted(stored);
     }
     await (await this.#loadRenewer()).obtain(storage, { enough, background });
   }
@@ -261,6 +270,7 @@ export class Keeper {
   }
 
   #use(tokens: TokenSet | undefined): void {
+    this.#changes++;
     if (tokens === undefined || !tokens.sameAs(this.#tokens)) this.#quietUntilMs = 0;
     this.#tokens = tokens;
     this.#header = tokens?.accessToken === undefined ? "" : SCHEME + tokens.accessToken;

@@ -79,10 +79,13 @@ export class Renewer {
   async obtain(storage: ObjectStorageProvider, need: Need): Promise<TokenSet> {
     for (let round = 1;; round++) {
       const tokens = await this.#locked(storage, async (lease) => {
-        const stored = await this.#readOrSetAside(storage);
+        let stored = await this.#readOrSetAside(storage);
         const unsaved = this.#unsaved;
         if (unsaved !== undefined && (unsaved.base?.sameAs(stored) ?? stored === undefined)) {
-          return await this.#keep(storage, unsaved, lease, need.background);
+          const kept = await this.#keep(storage, unsaved, lease, need.background);
+          if (kept === undefined || need.enough(kept)) return kept;
+          // The store took so long to come back that they are old.
+          stored = kept;
         }
         this.#unsaved = undefined;
         if (need.enough(stored)) {

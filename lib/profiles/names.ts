@@ -10,6 +10,12 @@ import type { ClientSettings, KeySettings, ProfileClient } from "./client_settin
 /** Longest name in UTF-8 bytes, so that a file system takes it as one directory. */
 const LONGEST_NAME = 128;
 
+/** Device names that Windows opens instead of a folder, with any extension. */
+const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/;
+
+/** Names that the file store gives to its own locks and unfinished files. */
+const RESERVED = /\.lock(\.[0-9a-f]{32})?$|\.[0-9a-f]{32}\.tmp$/;
+
 /**
  * Brings a profile name to the form that is stored: lower case.
  *
@@ -27,10 +33,16 @@ export function normalizeProfileName(name: string): string {
     : normalized === "." || normalized === ".."
     ? 'it is "." or ".."'
     // deno-lint-ignore no-control-regex
-    : /[\x00-\x1f\x7f]/.test(normalized)
+    : /[\x00-\x1f\x7f-\x9f]/.test(normalized)
     ? "it holds a control character"
-    : /^[a-z]:/.test(normalized)
-    ? "it begins with a drive letter"
+    : !normalized.isWellFormed()
+    ? "it holds half a surrogate pair"
+    : /[<>:"|?*]/.test(normalized)
+    ? 'it holds one of the characters < > : " | ? *'
+    : /[. ]$/.test(normalized)
+    ? "it ends in a dot or a space"
+    : DEVICE.test(normalized) || RESERVED.test(normalized)
+    ? "a system or a store has another use for it"
     // A character takes at most three bytes for each of its units.
     : normalized.length > LONGEST_NAME / 3 &&
         new TextEncoder().encode(normalized).length > LONGEST_NAME
