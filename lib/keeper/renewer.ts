@@ -24,6 +24,9 @@ const LOCK_TIMEOUT_MS = 120_000;
 /** How often a renewal starts over because somebody else changed the store meanwhile. */
 const MOST_ROUNDS = 4;
 
+/** Waits for what a sibling is about to store, in milliseconds; 1.5 s in all. */
+const SIBLING_WAITS_MS = [50, 100, 200, 400, 750];
+
 /** Tokens that the server handed out and the store does not have yet. */
 interface Unsaved {
   readonly tokens: TokenSet;
@@ -203,8 +206,7 @@ export class Renewer {
         if (mark !== failures?.dead) {
           const tokens = await this.#refresh(storage, stored);
           if (tokens !== undefined) unsaved = { tokens, base: stored, signedIn: false };
-          // A sibling that takes no lock, such as the Python SDK, may have spent it.
-          else if (!stored.sameAs(await this.#read(storage))) return undefined;
+          else if (await this.#wasSpentBySibling(storage, stored)) return undefined;
           else if (renewal.login === undefined) {
             await writeFailures(storage, tokenKey, { dead: mark });
           }
@@ -248,6 +250,20 @@ export class Renewer {
       if (error instanceof AuthError && error.oauthError === "invalid_grant") return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Tells whether a sibling that takes no lock, such as the Planet SDK for Python, has spent the
+   * refresh token of `spent`: what that brought is in the store, or will be in a moment.
+   */
+  async #wasSpentBySibling(storage: ObjectStorageProvider, spent: TokenSet): Promise<boolean> {
+    for (const wait of [0, ...SIBLING_WAITS_MS]) {
+      // A service account signs in again, and need not wait for anybody.
+      if (wait > 0 && this.#options.renewal.login !== undefined) break;
+      if (wait > 0) await this.#options.clock.sleep(wait);
+      if (!spent.sameAs(await this.#read(storage))) return true;
+    }
+    return false;
   }
 
   #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import sys
+import time
 import traceback
 import warnings
 
@@ -17,7 +18,7 @@ logging.disable(logging.CRITICAL)
 
 import httpx  # noqa: E402
 import planet  # noqa: E402
-from planet_auth import FileBackedJsonObject  # noqa: E402
+from planet_auth import FileBackedJsonObject, FileBackedOidcCredential  # noqa: E402
 from planet_auth_utils import PlanetAuthFactory  # noqa: E402
 
 VARIABLES = [
@@ -115,6 +116,24 @@ def write(request):
     storage.set_data(json.loads(request["json"]))
     storage.save()
     return {}
+
+
+def read_for(request):
+    """Reads the tokens of a profile again and again, as the SDK does."""
+    path = pathlib.Path(".planet") / request["profile"] / "token.json"
+    end = time.monotonic() + request["seconds"]
+    reads = 0
+    broken = []
+    tokens = set()
+    while time.monotonic() < end:
+        credential = FileBackedOidcCredential(None, path)
+        try:
+            credential.load()
+            tokens.add(credential.access_token())
+        except Exception as error:
+            broken.append(repr(error))
+        reads += 1
+    return {"reads": reads, "broken": broken, "tokens": len(tokens)}
 
 
 def answer(request):

@@ -252,6 +252,23 @@ test("Keeper adopts a sibling's token after invalid_grant (Python takes no lock)
   assertEquals(server.refreshes, ["r0"]);
 });
 
+test("Keeper waits a moment after invalid_grant for what a sibling without a lock is about to store", async () => {
+  const { clock, make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  server.good = "r-sibling";
+  const sleep = clock.sleep.bind(clock);
+  let waited = 0;
+  clock.sleep = async (ms, signal) => {
+    waited += ms;
+    if (waited >= 1_000) {
+      await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+    }
+    return await sleep(ms, signal);
+  };
+  assertEquals(await make().authorization(), "Bearer a-sibling");
+  assertEquals([server.refreshes, waited], [["r0"], 1_500]);
+});
+
 test("Keeper spends a sibling's refresh token after invalid_grant where the access token is expired too", async () => {
   const { make, server, storage } = world();
   await storage.save(KEY, stored(100));
