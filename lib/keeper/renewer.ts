@@ -21,6 +21,12 @@ import type { KeeperOptions } from "./types.ts";
 /** Longest wait for the store's lock, in milliseconds; more than a renewal can take. */
 const LOCK_TIMEOUT_MS = 120_000;
 
+/**
+ * Pauses before the store is read again for what a sibling without a lock has received but not
+ * yet written, in milliseconds.
+ */
+const SIBLING_PAUSES_MS: readonly number[] = [50, 150, 300];
+
 /** How often a renewal starts over because somebody else changed the store meanwhile. */
 const MOST_ROUNDS = 4;
 
@@ -200,9 +206,8 @@ export class Renewer {
         if (mark !== failures?.dead) {
           const tokens = await this.#refresh(storage, stored);
           if (tokens !== undefined) unsaved = { tokens, base: stored, signedIn: false };
-          // A sibling that takes no lock, such as the Python SDK, may have spent it.
-          else if (!stored.sameAs(await this.#read(storage))) return undefined;
           else if (renewal.login === undefined) {
+            if (await this.#isReplaced(storage, stored)) return undefined;
             await writeFailures(storage, tokenKey, { dead: mark });
           }
         }
@@ -245,6 +250,15 @@ export class Renewer {
       if (error instanceof AuthError && error.oauthError === "invalid_grant") return undefined;
       throw error;
     }
+  }
+
+  /** Tells whether a sibling that takes no lock, such as the Python SDK, has stored other tokens. */
+  async #isReplaced(storage: ObjectStorageProvider, spent: TokenSet): Promise<boolean> {
+    for (const pause of SIBLING_PAUSES_MS) {
+      if (!spent.sameAs(await this.#read(storage))) return true;
+      await this.#options.clock.sleep(pause);
+    }
+    return !spent.sameAs(await this.#read(storage));
   }
 
   #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {

@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
+import { DemoStorage } from "../../examples/_demo_storage.ts";
 import { Auth, AuthError } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
@@ -120,6 +122,31 @@ test(
       assertEquals(new Set(outcomes.map(({ code }) => code)), new Set(["session_expired"]));
       assertEquals(session.sandbox.log.count("token"), 1);
     });
+  },
+  { timeoutMs: 300_000, skip },
+);
+
+test(
+  "20 processes on a store without a lock, and a server that only refuses a spent token: 20 successes",
+  async () => {
+    const session = await sharedSession({ killFamilyOnReuse: false });
+    const { HOME } = process.env;
+    process.env.HOME = session.root;
+    const storage = new DemoStorage();
+    process.env.HOME = HOME;
+    await session.signIn(storage);
+    await session.expire(storage);
+    const workers = await startWorkers(20, { ...session.user, demo: true });
+    try {
+      const outcomes = await Promise.all(workers.map((worker) => worker.ask()));
+      assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
+      console.log(
+        `20 processes without a lock: ${session.sandbox.log.count("token")} token requests`,
+      );
+    } finally {
+      await Promise.all(workers.map((worker) => worker.kill()));
+      await session.close();
+    }
   },
   { timeoutMs: 300_000, skip },
 );
