@@ -98,6 +98,8 @@ class Witness {
   #stillMs = 0;
   #seenAt = 0;
   #askedAt = -Infinity;
+  /** How often its system lock was looked for in vain since it was seen. */
+  #missed = Infinity;
 
   constructor(readonly files: Files, readonly folder: string, readonly leaseMs: number) {}
 
@@ -113,7 +115,10 @@ class Witness {
     }
     const now = performance.now();
     if (id !== this.#id || mark !== this.#mark) {
-      if (id !== this.#id) this.#askedAt = -Infinity;
+      if (id !== this.#id) {
+        this.#askedAt = -Infinity;
+        this.#missed = Infinity;
+      }
       this.#id = id;
       this.#mark = mark;
       this.#stillMs = 0;
@@ -123,7 +128,7 @@ class Witness {
     }
     this.#seenAt = now;
     if (this.#stillMs >= this.leaseMs) return true;
-    if (now - this.#askedAt < 300) return false;
+    if (now - this.#askedAt < 200) return false;
     this.#askedAt = now;
     return await this.#isSeenDead(path);
   }
@@ -135,8 +140,16 @@ class Witness {
     } catch {
       return false;
     }
-    if (owner.held === true && await this.files.isHeld(path) === false) return true;
-    if (typeof owner.pid !== "number" || typeof owner.space !== "string") return false;
+    if (typeof owner.pid !== "number") return false;
+    if (owner.held === true) {
+      const held = await this.files.isHeld(path, owner.pid);
+      if (held === false) return true;
+      // Whose lock was seen once is no process of another container. A list that changes while
+      // it is read may lack an entry, so one look is not enough.
+      this.#missed = held === true ? 0 : this.#missed + 1;
+      if (Number.isFinite(this.#missed) && this.#missed >= 2) return true;
+    }
+    if (typeof owner.space !== "string") return false;
     if (owner.space !== await this.files.processSpace()) return false;
     return await this.files.isAlive(owner.pid) === false;
   }

@@ -68,8 +68,8 @@ export interface Files {
   isAlive(pid: number): Promise<boolean | undefined>;
   /** Holds a file with a lock of the system that ends with this process; `undefined`: there is none. */
   hold(path: string): Promise<{ close(): void } | undefined>;
-  /** Whether some process holds the file by `hold()`; `undefined`: cannot be told. */
-  isHeld(path: string): Promise<boolean | undefined>;
+  /** Whether the process `pid` holds the file by `hold()`; `undefined`: cannot be told. */
+  isHeld(path: string, pid: number): Promise<boolean | undefined>;
 }
 
 /**
@@ -80,6 +80,19 @@ export function canRun(stat: string): boolean {
   // The name before the state may hold anything, closing brackets too.
   const state = stat.slice(stat.lastIndexOf(")") + 1).trim()[0];
   return state !== "Z" && state !== "X";
+}
+
+/**
+ * Reads from the content of Linux's `/proc/locks` whether the process `pid` is seen to hold a
+ * file; `false` may also mean that it lives where one cannot see it.
+ */
+export function showsLock(locks: string, pid: number, dev: number, ino: number): boolean {
+  const hex = (n: number) => n.toString(16).padStart(2, "0");
+  const [major, minor] = [(dev >>> 8) & 0xfff, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
+  return new RegExp(
+    `^\\d+: FLOCK +ADVISORY +WRITE +${pid} ${hex(major)}:${hex(minor)}:${ino} `,
+    "m",
+  ).test(locks);
 }
 
 /** System error code such as `ENOENT`; `NotCapable` for Deno's missing permission. */

@@ -22,7 +22,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import process from "node:process";
-import { canRun, type FileInfo, type Files, type FolderEntry } from "./files.ts";
+import { canRun, type FileInfo, type Files, type FolderEntry, showsLock } from "./files.ts";
 
 /** File operations of Bun and Node. */
 export const files: Files = {
@@ -99,7 +99,15 @@ export const files: Files = {
     // Where other users' processes are hidden (hidepid), the first one is too.
     return await stat("/proc/1").then(() => false, () => undefined);
   },
-  // Neither Bun nor Node has file locks of the system.
+  // Neither Bun nor Node has file locks of the system, but those of others can be seen.
   hold: (): Promise<undefined> => Promise.resolve(undefined),
-  isHeld: (): Promise<undefined> => Promise.resolve(undefined),
+  async isHeld(path: string, pid: number): Promise<boolean | undefined> {
+    if (process.platform !== "linux") return undefined;
+    try {
+      const { dev, ino } = await stat(path);
+      return showsLock(await readFile("/proc/locks", "utf8"), pid, dev, ino) || undefined;
+    } catch {
+      return undefined;
+    }
+  },
 };

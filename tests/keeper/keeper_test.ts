@@ -585,3 +585,22 @@ test("Keeper.stored() and adoptSibling() go by the store, not by what is in memo
   await storage.save(KEY, { rubbish: 1 });
   assertEquals(await keeper.stored(), undefined);
 });
+
+test("Keeper waits a little after invalid_grant for the sibling that was faster to store its token", async () => {
+  const { clock, make, server, storage } = world();
+  const five = fiveMethods(storage);
+  await storage.save(KEY, stored(100));
+  server.good = "r-sibling";
+  const slow = {
+    now: clock.now,
+    async sleep(ms: number) {
+      await clock.sleep(ms);
+      if (clock.waits.length < 3) return;
+      await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+    },
+  };
+  const keeper = make({ clock: slow, storage: () => Promise.resolve(five) });
+  assertEquals(await keeper.authorization(), "Bearer a-sibling");
+  assertEquals([server.refreshes, clock.waits], [["r0"], [0.05, 0.15, 0.3]]);
+  assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
+});

@@ -17,6 +17,11 @@ import type { WorkerSetup } from "./workers.ts";
 const setup: WorkerSetup = JSON.parse(process.env.WORKER_SETUP ?? "{}");
 
 async function openStorage(): Promise<ObjectStorageProvider> {
+  if (setup.demo) {
+    const { DemoStorage } = await import("../../examples/_demo_storage.ts");
+    process.env.HOME = setup.root!;
+    return new DemoStorage();
+  }
   if (setup.kv === undefined) return new FileStorage({ root: setup.root! });
   const { KvStorage } = await import("../../mod.ts");
   const { openKv } = await import("../_support/kv.ts");

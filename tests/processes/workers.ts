@@ -27,6 +27,8 @@ export interface WorkerSetup {
   readonly profileName: string;
   /** Folder of the files. */
   readonly root?: string;
+  /** Whether the folder is the home of the examples' own store, which has no lock. */
+  readonly demo?: boolean;
   /** Path or URL of a Deno KV database in place of the files. */
   readonly kv?: string;
   /** What a client of that URL must show. */

@@ -15,7 +15,7 @@ import {
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
-import { canRun, type Files } from "../../lib/storage/files.ts";
+import { canRun, type Files, showsLock } from "../../lib/storage/files.ts";
 import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
@@ -166,6 +166,29 @@ test("takeFileLock() prepares anew where its folder was taken for a leftover", (
     await lock.release();
     assertEquals(await readdir(root), []);
   }));
+
+test("showsLock() finds the lock of one process on one file in /proc/locks", () => {
+  const locks = `1: POSIX  ADVISORY  READ 70 fe:00:1234 128 128
+2: FLOCK  ADVISORY  WRITE 71 fe:01:1234 0 EOF
+2: -> FLOCK  ADVISORY  WRITE 72 fe:01:1234 0 EOF
+3: FLOCK  ADVISORY  WRITE 73 103:10002:99 0 EOF
+`;
+  assertEquals(showsLock(locks, 71, 0xfe01, 1234), true);
+  assertEquals(showsLock(locks, 73, 0x10010302, 99), true);
+  for (
+    const [pid, dev, ino] of [[70, 0xfe00, 1234], [72, 0xfe01, 1234], [71, 0xfe00, 1234], [
+      71,
+      0xfe01,
+      123,
+    ], [
+      7,
+      0xfe01,
+      1234,
+    ]] as const
+  ) {
+    assertEquals(showsLock(locks, pid, dev, ino), false, `${pid} ${dev} ${ino}`);
+  }
+});
 
 test("canRun() tells a killed process that its parent has not asked for from one that runs", () => {
   assertEquals(canRun("17 (a) b) S 1 2 3"), true);
