@@ -10,6 +10,7 @@
 
 import {
   type AuthCodeOptions,
+  checkClientId,
   type CheckedOptions,
   checkKey,
   checkScopes,
@@ -315,7 +316,7 @@ export class Auth {
     clientType: ClientSettings["clientType"],
     extra: { callbackUrl?: string; clientSecret?: string },
   ): Auth {
-    const clientId = checkText(options.clientId, "clientId");
+    const clientId = checkClientId(options.clientId);
     const checked = checkSessionOptions(options);
     const { audiences, m2mAuthServer, userAuthServer } = checked.environment;
     const service = clientType === "oidc_client_credentials_secret";

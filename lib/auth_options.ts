@@ -120,6 +120,21 @@ export function checkKey(value: unknown, name = "key"): string {
   return key;
 }
 
+/** Checks a client identifier (RFC 6749 §2.2) for what gets into it by copying. */
+export function checkClientId(value: unknown): string {
+  const clientId = checkText(value, "clientId");
+  if (!/^[\x21-\x7e]+$/.test(clientId) || /["'<>]/.test(clientId)) {
+    throw invalid(
+      "Copy the clientId again, as it is registered: it has a space, quote, angle bracket or " +
+        "special character in it.",
+    );
+  }
+  return clientId;
+}
+
+/** Scopes of Planet's server, for those who nearly wrote one. */
+const KNOWN_SCOPES = ["planet", "offline_access", "openid", "profile", "email"];
+
 /** Checks scopes (RFC 6749 §3.3); an empty list means the default, as in Python. */
 export function checkScopes(
   scopes: readonly string[] | undefined,
@@ -129,7 +144,11 @@ export function checkScopes(
   if (!Array.isArray(scopes)) throw new TypeError("requestedScopes must be an array of strings.");
   for (const scope of scopes) {
     if (typeof scope !== "string") throw new TypeError("requestedScopes must hold strings only.");
-    if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) {
+    const meant = scope.toLowerCase().replace(/[- ]/g, "_");
+    if (meant !== scope && KNOWN_SCOPES.includes(meant)) {
+      throw invalid(`Write ${meant} in requestedScopes: ${JSON.stringify(scope)} is another name.`);
+    }
+    if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope) || scope.includes(",")) {
       throw invalid(
         `Check requestedScopes, one name per entry: ${JSON.stringify(scope)} is no scope.`,
       );

@@ -29,18 +29,19 @@ export const STYLE = `
 :root{color-scheme:light dark;--page:#f2f5f7;--card:#fff;--edge:#d5dde3;--text:#16212b;--soft:#4a5966;--good:#00734c;--bad:#b3261e;--odd:#7a5200}
 @media (prefers-color-scheme:dark){:root{--page:#0e1419;--card:#18212a;--edge:#31404c;--text:#eef3f6;--soft:#b3c0ca;--good:#4fd6a1;--bad:#ff9c92;--odd:#f0c15c}}
 *{box-sizing:border-box}
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--page);color:var(--text);font:1.0625rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{width:100%;max-width:30rem;padding:2.5rem 2rem;background:var(--card);border:1px solid var(--edge);border-top:.3rem solid var(--mark);border-radius:.75rem;text-align:center;overflow-wrap:anywhere}
+html{background:var(--page)}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;color:var(--text);font:1.0625rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{width:100%;max-width:30rem;padding:2.5rem 2rem;background:linear-gradient(var(--mark),var(--mark)) 0 0/100% .35rem no-repeat var(--card);border:1px solid var(--edge);border-radius:.75rem;text-align:center;overflow-wrap:anywhere}
 svg{width:4rem;height:4rem;fill:none;stroke:var(--mark);stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-h1{margin:1rem 0 .75rem;font-size:1.625rem;line-height:1.25}
-p{margin:0;color:var(--soft)}
+h1{margin:1rem 0 .75rem;font-size:1.625rem;line-height:1.25;text-wrap:balance}
+p{margin:0;color:var(--soft);text-wrap:balance}
 strong{color:var(--text)}
 .success{--mark:var(--good)}.denied,.failed{--mark:var(--bad)}.received,.wrong,.not_found{--mark:var(--odd)}
 @media (max-width:30rem){body{padding:1rem}main{padding:2rem 1.25rem}}
 `;
 
 /** SHA-256 of {@linkcode STYLE}, in base64, so that the policy allows it and no other. */
-export const STYLE_HASH = "iVTjZkWgFYnQVg+g/jAb6u3W+cJcL1LNEHS2umOArRw=";
+export const STYLE_HASH = "t4h3HDmo7FBR6Hj1JfSHbn1k2TdE6j+Jyr+oTywl1mY=";
 
 const TICK = '<path d="m7.5 12.5 3 3 6-6.5"/>';
 const CROSS = '<path d="m8.5 8.5 7 7m0-7-7 7"/>';

@@ -15,6 +15,7 @@ import { AuthError } from "../errors.ts";
 import type { PendingAuthorization } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";
 import { openPage } from "./_page.ts";
+import { forPerson } from "./_refusal.ts";
 import type { AuthorizationCodeLogin } from "./types.ts";
 
 /** How often a paste that cannot be right is asked for again. */
@@ -47,6 +48,8 @@ export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin):
     const tokens = await pending.redeem(response, redirectUri, signal);
     outcome = "success";
     return tokens;
+  } catch (error) {
+    throw forPerson(error);
   } finally {
     over.abort(new AuthError("login_cancelled", "The login is over."));
     over.release();

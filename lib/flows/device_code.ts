@@ -13,6 +13,7 @@ import { AuthError } from "../errors.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";
 import { openPage } from "./_page.ts";
+import { forPerson } from "./_refusal.ts";
 import type { DeviceAuthorization, InteractiveLogin, LoginProgress } from "./types.ts";
 
 /** Pause between polls where the server names none, in seconds (RFC 8628 §3.2). */
@@ -144,7 +145,9 @@ export async function pollDeviceLogin(
       reason = answer;
     } catch (error) {
       signal?.throwIfAborted();
-      if (!(error instanceof AuthError) || !PASSING.includes(error.code)) throw error;
+      if (!(error instanceof AuthError) || !PASSING.includes(error.code)) {
+        throw forPerson(error);
+      }
       pause = Math.min(pause * 2, Math.max(LONGEST_PAUSE * 1000, interval));
       notBefore = error.retryAt ?? 0;
       trouble = error;

@@ -1,0 +1,72 @@
+/**
+ * The sessions that the tests look at: one program, in one window, against one sandbox.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { findRuntime } from "../sandbox/run_example.ts";
+import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
+import { commandLine, missingTmux, openWindow, type Window } from "./_tmux.ts";
+
+/** The program that signs in. */
+export const PROGRAM = fileURLToPath(new URL("./_login.ts", import.meta.url));
+/** A runtime. */
+export type Name = "deno" | "bun" | "node";
+/** This one. */
+export const here: Name = "Deno" in globalThis ? "deno" : process.versions.bun ? "bun" : "node";
+
+/** Why no session can run on `runtime`; `undefined` where it can. */
+export function skipOn(runtime: Name): string | undefined {
+  const found = findRuntime(runtime);
+  return missingTmux ?? ("missing" in found ? found.missing : undefined);
+}
+
+/** What the program is told. */
+function envOf(sandbox: Sandbox, more: Record<string, string> = {}): Record<string, string> {
+  return {
+    LOGIN_ISSUER: sandbox.environment.userAuthServer,
+    LOGIN_API: sandbox.url,
+    LOGIN_CLIENT: sandbox.clientId,
+    ...more,
+  };
+}
+
+/** Runs the program in a window, and closes that whatever happens. */
+export async function session(
+  name: string,
+  options: { runtime?: Name; line?: string; columns?: number; env?: Record<string, string> },
+  body: (window: Window, sandbox: Sandbox) => Promise<void>,
+): Promise<void> {
+  const { line = "{}", runtime = here } = options;
+  await withSandbox(async (sandbox) => {
+    const window = openWindow(line.replace("{}", commandLine(runtime, PROGRAM)), {
+      ...(options.columns === undefined ? {} : { columns: options.columns }),
+      env: envOf(sandbox, options.env),
+    });
+    try {
+      await body(window, sandbox);
+    } finally {
+      window.close(`${name}-${runtime}`);
+    }
+  });
+}
+
+/** The page that the program shows. */
+export const PAGE = /http:\/\/127\.0\.0\.1:\d+\/auth\?\S+/;
+/** Its question. */
+export const PROMPT = /paste the code, or the address .*left\]/;
+
+/** The terminal is as it was: keys echo, lines are lines, Ctrl-C is a signal; the next line is whole. */
+export async function assertRestored(window: Window, code: number): Promise<void> {
+  await window.until(new RegExp(`EXIT ${code}`));
+  const [mode] = await window.until(/.*MODE/);
+  for (const flag of ["isig", "icanon", "echo"]) {
+    assert(new RegExp(`(^| )${flag} `).test(mode), `${flag} in ${mode}`);
+  }
+  window.type("next line");
+  window.press("Enter");
+  await window.until(/NEXT next line/);
+}
