@@ -456,7 +456,9 @@ async function saveRow({ engines, quick, world }: RowContext): Promise<Result[]>
       found: show(found),
       target: "≤ 1.25",
       holds: found.median <= 1.25,
-      others: `bare ${show(spread(times.bare), 2, " ms")}, 90th percentiles ${
+      others: `bare ${show(spread(times.bare), 2, " ms")}, bare with fsync of the folder ÷ bare ${
+        show(ratio(times.durable, times.bare))
+      }, ours ÷ that ${show(ratio(times.ours, times.durable))}, 90th percentiles ${
         quantile(times.ours, 0.9).toFixed(2)
       } and ${quantile(times.bare, 0.9).toFixed(2)} ms`,
     });
