@@ -419,7 +419,7 @@ async function backgroundRow({ engines, quick, world }: RowContext): Promise<Res
   for (const engine of runtimes(engines)) {
     await world.reset({ latencyMs: 500, expiresIn: 4 });
     const module = engine.name === "deno" ? "../planet-ts/mod.ts" : "../planet-js/mod.js";
-    const args = [program(engine, "background.mjs"), module, world.origin, quick ? "2" : "6"];
+    const args = [program(engine, "background.mjs"), module, world.origin, quick ? "1" : "6"];
     const { line } = await start(engine, args);
     const { during, outside } = JSON.parse(line);
     const { tokenAtOnce, refused } = await world.counts();
