@@ -306,8 +306,13 @@ export class AuthWork {
     const { checked, options } = this.#parts.setup;
     const client = this.#client();
     const { audiences, authServer, clientId, clientSecret, privateKey, scopes } = client;
+    const key = profileKey(this.#parts.setup.profileName, "discovery");
     return new OAuthClient({
       issuer: authServer,
+      metadata: {
+        load: async () => await (await this.#parts.storage()).storage.load(key),
+        save: async (value) => await (await this.#parts.storage()).storage.save(key, value),
+      },
       clientId,
       scopes,
       clock: checked.clock,

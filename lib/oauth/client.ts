@@ -22,6 +22,9 @@ import { type Answer, exchange, surelyUnsent, type TransportOptions } from "./tr
 /** Most requests that one call may make of the token endpoint. */
 const MOST_TRIES = 3;
 
+/** How long what was found out about a server is used, in milliseconds: a day. */
+const METADATA_LIFE_MS = 86_400_000;
+
 /** Longest wait inside a call that a server may ask for, in milliseconds. */
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -65,6 +68,16 @@ export interface OAuthClientOptions extends TransportOptions, ClientProof {
   readonly audience?: string;
   /** Scopes to ask for (RFC 6749 §3.3); empty leaves them to the server. */
   readonly scopes: readonly string[];
+  /** Keeps what was found out about the server, so that other processes need not ask. */
+  readonly metadata?: MetadataStore;
+}
+
+/** Keeps one object; what fails counts as nothing kept. */
+export interface MetadataStore {
+  /** Reads the object; `undefined` where there is none. */
+  load(): Promise<JsonObject | undefined>;
+  /** Replaces the object. */
+  save(value: JsonObject): Promise<void>;
 }
 
 /** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
@@ -139,6 +152,8 @@ export class OAuthClient {
   readonly #authentication: ClientAuthentication;
   readonly #insecure: boolean;
   #server: Promise<oauth.AuthorizationServer> | undefined;
+  /** Whether what is kept may be used; not after it failed. */
+  #trustsKept = true;
   #validator: Promise<TokenValidator> | undefined;
 
   /** Makes a client; nothing is sent yet. */
@@ -519,16 +534,49 @@ export class OAuthClient {
 
   /** Finds the endpoints once; a failed look-up is not kept, an aborted caller does not stop it. */
   #discover(signal?: AbortSignal): Promise<oauth.AuthorizationServer> {
-    this.#server ??= this.#fetchMetadata().catch((error) => {
+    this.#server ??= this.#findServer().catch((error) => {
       this.#server = undefined;
       throw error;
     });
     return abandonable(this.#server, signal);
   }
 
+  async #findServer(): Promise<oauth.AuthorizationServer> {
+    return await this.#keptServer() ?? await this.#fetchMetadata();
+  }
+
+  /** What was found out before, by this process or another, where it is fresh and of this issuer. */
+  async #keptServer(): Promise<oauth.AuthorizationServer | undefined> {
+    const { clock, issuer, metadata } = this.#options;
+    if (metadata === undefined || !this.#trustsKept) return undefined;
+    const kept = await metadata.load().catch(() => undefined);
+    const age = clock.now() - Number(kept?.read_at) * 1000;
+    const { document } = kept ?? {};
+    if (kept?.read_from !== issuer || !(age >= 0 && age < METADATA_LIFE_MS)) return undefined;
+    if (typeof document !== "object" || document === null || Array.isArray(document)) {
+      return undefined;
+    }
+    // The same check as of a document that has just come.
+    return await oauth.processDiscoveryResponse(this.#expectedIssuer(), asResponse(document))
+      .catch(() => undefined);
+  }
+
+  /** Makes the next look-up ask the server, because what was kept may be out of date. */
+  #distrustKept(failure: unknown): void {
+    // A server that answers as the standard has it is the one that was found.
+    if (!(failure instanceof AuthError) || failure.oauthError !== undefined) return;
+    if (failure.retryAt !== undefined || this.#options.metadata === undefined) return;
+    this.#trustsKept = false;
+    this.#server = undefined;
+  }
+
+  #expectedIssuer(): URL {
+    return new URL(this.#options.expectedIssuer ?? this.#options.issuer);
+  }
+
   async #fetchMetadata(): Promise<oauth.AuthorizationServer> {
     const issuer = new URL(this.#options.issuer);
-    const expected = new URL(this.#options.expectedIssuer ?? this.#options.issuer);
+    const expected = this.#expectedIssuer();
     const what = "the discovery document";
     const { json } = await this.#send(
       what,
@@ -536,8 +584,9 @@ export class OAuthClient {
       { idempotent: true },
     );
     if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    let server: oauth.AuthorizationServer;
     try {
-      return await oauth.processDiscoveryResponse(expected, asResponse(json));
+      server = await oauth.processDiscoveryResponse(expected, asResponse(json));
     } catch (error) {
       if (typeof json.issuer === "string" && json.issuer !== expected.href) {
         throw new AuthError(
@@ -547,6 +596,12 @@ export class OAuthClient {
       }
       throw malformed(what, error);
     }
+    const { clock, metadata } = this.#options;
+    const read_at = Math.floor(clock.now() / 1000);
+    const kept: JsonObject = { read_at, read_from: this.#options.issuer, document: json };
+    // Keeping it is a courtesy to others; who cannot goes on without.
+    await metadata?.save(kept).catch(() => {});
+    return server;
   }
 
   /** One call of the token endpoint, checked by oauth4webapi. */
@@ -624,7 +679,10 @@ export class OAuthClient {
         failure = answer === undefined ? asAuthError(error, what) : error;
       }
       const wait = pauseBefore(failure, round, options.idempotent === true, clock.now());
-      if (round >= tries || wait === undefined) throw failure;
+      if (round >= tries || wait === undefined) {
+        this.#distrustKept(failure);
+        throw failure;
+      }
       await clock.sleep(wait, options.signal);
     }
   }

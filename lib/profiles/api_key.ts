@@ -14,11 +14,6 @@ import type { KeySettings } from "./client_settings.ts";
 /** What a header value may hold. */
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-/** Tells whether a key can be sent in a header. */
-export function isSendable(key: string): boolean {
-  return SENDABLE.test(key);
-}
-
 /** Sends a fixed header. */
 export class ApiKey {
   readonly #settings: KeySettings;
@@ -70,7 +65,7 @@ export class ApiKey {
   #checked(key: string, stored?: JsonObject): string {
     const named = stored?.bearer_token_prefix;
     const prefix = typeof named === "string" && named !== "" ? named : this.#settings.prefix;
-    if (!isSendable(key) || !isSendable(prefix)) {
+    if (!SENDABLE.test(key) || !SENDABLE.test(prefix)) {
       throw new AuthError(
         "invalid_argument",
         `Check the API key of profile "${this.#profileName}": it cannot be sent in a header.`,

@@ -63,7 +63,7 @@ export function normalizeProfileName(name: string): string {
  */
 export function profileKey(
   profileName: string,
-  object: "auth_client" | "auth_client.sops" | "login" | "token" | "token.sops",
+  object: "auth_client" | "auth_client.sops" | "discovery" | "login" | "token" | "token.sops",
 ): string {
   return `.planet/${profileName}/${object}.json`;
 }

@@ -105,8 +105,6 @@ function serve(): void {
           headers: { "content-type": "application/json" },
         });
       }
-      case "/bare":
-        return new Response('{"searches":[]}', { headers: { "content-type": "application/json" } });
       case "/token":
         return await token(request);
       case "/.well-known/openid-configuration":

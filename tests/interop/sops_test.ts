@@ -81,6 +81,7 @@ test(
           assert(!text.includes(token) && text.includes("ENC["), text);
           assertEquals((await readdir(join(home, ".planet/safe"))).sort(), [
             "auth_client.sops.json",
+            "discovery.json",
             "token.sops.json",
           ]);
           const answer = await python.ask({
@@ -101,6 +102,7 @@ test(
           await auth.logout();
           assertEquals((await readdir(join(home, ".planet/safe"))).sort(), [
             "auth_client.sops.json",
+            "discovery.json",
           ]);
         });
         const runs = (await readFile(join(folder.path, "runs"), "utf8")).split("\n").length - 1;

@@ -215,7 +215,10 @@ test("Auth.fromUserDefaultSession() keeps the tokens of a service account of the
   assertEquals(server.to("/token")[0]!.form.get("client_secret"), "SECRET");
   const keys: string[] = [];
   for await (const key of storage.list("")) keys.push(key);
-  assertEquals(keys, [".planet/planet-m2m-service/token.json"]);
+  assertEquals(keys, [
+    ".planet/planet-m2m-service/discovery.json",
+    ".planet/planet-m2m-service/token.json",
+  ]);
 });
 
 test("Auth.fromUserDefaultSession() reads PL_AUTH_API_KEY, which Python only documents, after PL_API_KEY", async () => {
