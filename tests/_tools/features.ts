@@ -35,6 +35,7 @@ const CIRCUMSTANCES: readonly RegExp[] = [
   /is not installed|not on PATH|cannot be had|does not answer|does not say where/,
   /once|Deno's turn|is enough|Deno publishes|Deno finds|Bun and Node get the stand-ins/,
   /^needs root|needs a privilege|no modes here|not a git repository|no script, which|terminal/,
+  /^the store (has the five methods|leaves that)/,
   /PLANET_STD|Chromium|chromium|Python|sops|not quick enough|yet to be written|quota|mount|disk/,
 ];
 
@@ -64,7 +65,7 @@ export function differences(
       const at = text.lastIndexOf(": ");
       const [test, reason] = [text.slice(0, at), text.slice(at + 2)];
       if (CIRCUMSTANCES.some((pattern) => pattern.test(reason))) continue;
-      const feature = FEATURES.find(({ tests }) => tests.test(test));
+      const feature = FEATURES.findLast(({ tests }) => tests.test(test));
       const cell = feature && table.get(feature.name)?.[COLUMNS[runtime]];
       told.add(`${feature?.name} ${runtime}`);
       if (cell === "no") continue;

@@ -16,6 +16,8 @@ import { type Consumer, npmSilent, withPackage } from "./published.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = "@planet-community/planet";
+/** All that the package brings along: the protocol, and QR codes, loaded when they are drawn. */
+const BROUGHT = ["oauth4webapi", "uqr"];
 const TIMEOUT = { timeoutMs: 240_000 };
 
 const isDeno = "Deno" in globalThis;
@@ -145,10 +147,11 @@ test(
         };
         const home = `${consumer.server.url}${NAME}/`;
         const strange = modules.map(({ specifier }) => specifier).filter((specifier) =>
-          !/^(file:|node:|npm:\/?oauth4webapi@)/.test(specifier) && !specifier.startsWith(home)
+          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) &&
+          !specifier.startsWith(home)
         );
         assertEquals(strange, []);
-        assertEquals(Object.values(npmPackages).map(({ name }) => name), ["oauth4webapi"]);
+        assertEquals(Object.values(npmPackages).map(({ name }) => name).sort(), BROUGHT);
         askedForNothingElse(consumer);
       })),
   { ...TIMEOUT, skip: noNpm },
@@ -177,7 +180,7 @@ test(
         refusedByTypes(await run(deno, "check", "wrong.ts"));
         const lock = JSON.parse(await read("deno.lock"));
         assertEquals(Object.keys(lock.jsr), [`${NAME}@${published.version}`]);
-        assertEquals(Object.keys(lock.npm).map((id) => id.split("@")[0]), ["oauth4webapi"]);
+        assertEquals(Object.keys(lock.npm).map((id) => id.split("@")[0]).sort(), BROUGHT);
         askedForNothingElse(consumer);
       })),
   { ...TIMEOUT, skip: noNpm },
@@ -228,7 +231,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(bun.path!, "install"));
-        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi"]);
+        assertEquals(installed(consumer.folder), [NAME, ...BROUGHT]);
         worked(await consumer.run(bun.path!, "run", "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),
@@ -242,7 +245,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(npm!, "install", "--no-audit", "--no-fund"));
-        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi"]);
+        assertEquals(installed(consumer.folder), [NAME, ...BROUGHT]);
         worked(await consumer.run(node.path!, "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),

@@ -115,7 +115,9 @@ export async function npmSilent(): Promise<string | undefined> {
       [Deno.execPath(), "cache", "--no-config", "--no-lock", "npm:oauth4webapi@^3.8.8"],
       { env: { DENO_DIR: cache }, timeoutMs: 20_000 },
     );
-    return code === 0 ? undefined : "npm does not answer, and the package needs oauth4webapi";
+    return code === 0
+      ? undefined
+      : "npm does not answer, and the package needs packages from there";
   } finally {
     rmSync(cache, { recursive: true, force: true });
   }
