@@ -101,6 +101,8 @@ export class TokenSet {
   readonly issuedAt: number;
   /** End of the access token's life, in epoch seconds; absent where it has none. */
   readonly expiresAt?: number;
+  /** How far the clock that the life is told by is ahead of this machine's, in milliseconds. */
+  #aheadMs = 0;
 
   private constructor(raw: JsonObject, nowMs: number) {
     const { issuedAt, expiresAt } = life(raw, Math.floor(nowMs / 1000));
@@ -157,6 +159,23 @@ export class TokenSet {
     return new TokenSet(stored, nowMs);
   }
 
+  /**
+   * The same tokens, from a server whose clock is `aheadMs` ahead of this machine's.
+   *
+   * The times in a JWT are the server's. Without this, tokens of a server that is
+   * behind by more than their life would be renewed at every call. It holds for
+   * as long as the program runs: stored are the server's times, as Python has them.
+   */
+  byClockAhead(aheadMs: number): TokenSet {
+    const claims = readJwtClaims(this.accessToken ?? "");
+    const copy = new TokenSet(this.#raw, 0);
+    // A life that was counted from the arrival is told by this machine's clock already.
+    if (seconds(claims?.iat) !== undefined && seconds(claims?.exp) !== undefined) {
+      copy.#aheadMs = aheadMs;
+    }
+    return copy;
+  }
+
   /** The access token; absent where only a refresh token is stored. */
   get accessToken(): string | undefined {
     return text(this.#raw, "access_token");
@@ -177,10 +196,15 @@ export class TokenSet {
     return text(this.#raw, "scope");
   }
 
+  /** How far the clock that the life is told by is known to be ahead of this machine's, in milliseconds. */
+  get aheadMs(): number {
+    return this.#aheadMs;
+  }
+
   /** First epoch millisecond at which the access token is no longer good. */
   get expiresAtMs(): number {
     if (this.accessToken === undefined) return 0;
-    return this.expiresAt === undefined ? NEVER : this.expiresAt * 1000;
+    return this.expiresAt === undefined ? NEVER : this.expiresAt * 1000 - this.#aheadMs;
   }
 
   /** First epoch millisecond at which a new one should be fetched: 3/4 of the life. */
@@ -188,7 +212,8 @@ export class TokenSet {
     if (this.accessToken === undefined) return 0;
     if (this.expiresAt === undefined) return NEVER;
     const span = Math.max(this.expiresAt - this.issuedAt, 0);
-    return Math.min((this.issuedAt + (span * 3) / 4) * 1000, this.expiresAt * 1000);
+    const dueAt = Math.min(this.issuedAt + (span * 3) / 4, this.expiresAt);
+    return dueAt * 1000 - this.#aheadMs;
   }
 
   /** Tells whether `other` holds the same tokens. */

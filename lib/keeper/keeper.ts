@@ -12,6 +12,7 @@
 import { abandonable } from "../abort.ts";
 import { AuthError } from "../errors.ts";
 import type { AuthEvent } from "../events.ts";
+import type { ObjectStorageProvider } from "../storage/types.ts";
 import type { TokenSet } from "../token.ts";
 import type { KeeperEvent, Renewer } from "./renewer.ts";
 import { readTokens } from "./stored.ts";
@@ -33,6 +34,8 @@ export class Keeper {
   #expiresAtMs = 0;
   /** How often the tokens were replaced: what was read before that, without a lock, is old. */
   #changes = 0;
+  /** How far the server's clock is ahead, as its last answer showed. */
+  #aheadMs = 0;
   #flight: Promise<void> | undefined;
   #renewer: Promise<Renewer> | undefined;
   /** Earliest next attempt in the background, and the last pause. */
@@ -121,9 +124,8 @@ export class Keeper {
 
   /** What the store holds, whatever this process has in memory; unreadable tokens are none. */
   async stored(): Promise<TokenSet | undefined> {
-    const { clock, storage, tokenKey } = this.#options;
     try {
-      return await readTokens(await storage(), tokenKey, clock.now());
+      return await this.#read(await this.#options.storage());
     } catch (error) {
       if (error instanceof AuthError && error.code === "storage_corrupt") return undefined;
       throw error;
@@ -159,13 +161,20 @@ export class Keeper {
 
   /** Living tokens of memory, or else those stored; read only, and without a lock. */
   async #peek(): Promise<TokenSet | undefined> {
-    const { clock, storage, tokenKey } = this.#options;
+    const { clock, storage } = this.#options;
     if (this.#tokens !== undefined && clock.now() < this.#expiresAtMs) return this.#tokens;
     const seen = this.#changes;
-    const stored = await readTokens(await storage(), tokenKey, clock.now());
+    const stored = await this.#read(await storage());
     if (seen !== this.#changes) return await this.#peek();
     if (stored !== undefined) this.#adopted(stored);
     return stored;
+  }
+
+  /** Reads what is stored; its times are those of the server's clock. */
+  async #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {
+    const { clock, tokenKey } = this.#options;
+    const stored = await readTokens(storage, tokenKey, clock.now());
+    return this.#aheadMs === 0 ? stored : stored?.byClockAhead(this.#aheadMs);
   }
 
   /** Joins the renewal that is under way, or starts one. */
@@ -213,7 +222,7 @@ export class Keeper {
   }
 
   async #obtain(rejected: string | undefined, background: boolean): Promise<void> {
-    const { clock, storage: open, tokenKey } = this.#options;
+    const { clock, storage: open } = this.#options;
     const storage = await open();
     const enough = (tokens: TokenSet | undefined): tokens is TokenSet =>
       tokens?.accessToken !== undefined && tokens.accessToken !== rejected &&
@@ -221,7 +230,7 @@ export class Keeper {
     // A store without a lock is read once, where a renewal would begin.
     if (this.#renewer === undefined || storage.withLock !== undefined) {
       const seen = this.#changes;
-      const stored = await readTokens(storage, tokenKey, clock.now()).catch((error) => {
+      const stored = await this.#read(storage).catch((error) => {
         if (this.#options.renewal.login === undefined) throw error;
       });
       const isOld = seen !== this.#changes;
@@ -252,6 +261,7 @@ export class Keeper {
   #loadRenewer(): Promise<Renewer> {
     return this.#renewer ??= import("./renewer.ts").then(({ Renewer }) =>
       new Renewer(this.#options, {
+        read: (storage) => this.#read(storage),
         use: (tokens) => this.#use(tokens),
         adopted: (tokens) => this.#adopted(tokens),
         tell: (event) => this.#tell(event),
@@ -271,6 +281,7 @@ export class Keeper {
 
   #use(tokens: TokenSet | undefined): void {
     this.#changes++;
+    if (tokens !== undefined) this.#aheadMs = tokens.aheadMs;
     if (tokens === undefined || !tokens.sameAs(this.#tokens)) this.#quietUntilMs = 0;
     this.#tokens = tokens;
     this.#header = tokens?.accessToken === undefined ? "" : SCHEME + tokens.accessToken;

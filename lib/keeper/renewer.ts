@@ -15,7 +15,7 @@ import type { ObjectStorageProvider } from "../storage/types.ts";
 import type { TokenSet } from "../token.ts";
 import { fingerprint, readFailures, writeFailures } from "./failures.ts";
 import { withStorageLock } from "./lock.ts";
-import { LOGGED_OUT, readTokens } from "./stored.ts";
+import { LOGGED_OUT } from "./stored.ts";
 import type { KeeperOptions } from "./types.ts";
 
 /** Longest wait for the store's lock, in milliseconds; more than a renewal can take. */
@@ -44,6 +44,8 @@ export type KeeperEvent = DistributedOmit<AuthEvent, "profileName">;
 
 /** What a renewer tells the keeper, while it still holds the lock. */
 export interface RenewerHooks {
+  /** Reads the stored tokens. */
+  read(storage: ObjectStorageProvider): Promise<TokenSet | undefined>;
   /** The session's tokens are now these, or none. */
   use(tokens: TokenSet | undefined): void;
   /** A sibling's tokens were found. */
@@ -267,8 +269,7 @@ export class Renewer {
   }
 
   #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {
-    const { clock, tokenKey } = this.#options;
-    return readTokens(storage, tokenKey, clock.now());
+    return this.#hooks.read(storage);
   }
 
   /** Reads; where nobody needs to be asked for new tokens, what cannot be read is put aside. */

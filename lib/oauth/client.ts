@@ -648,7 +648,8 @@ export class OAuthClient {
     } catch (error) {
       throw malformed("the token response", error);
     }
-    return TokenSet.fromResponse(json, this.#options.clock.now(), options.previous);
+    const tokens = TokenSet.fromResponse(json, this.#options.clock.now(), options.previous);
+    return answer.aheadMs === undefined ? tokens : tokens.byClockAhead(answer.aheadMs);
   }
 
   /**

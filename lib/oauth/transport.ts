@@ -21,6 +21,9 @@ const TIMEOUT_MS = 30_000;
 /** Largest answer that is read, in bytes; real ones have a few kilobytes. */
 const LARGEST_BODY = 1_048_576;
 
+/** Clocks that differ by less agree, in milliseconds: an answer takes a while, and dates are whole seconds. */
+const SAME_TIME_MS = 30_000;
+
 /** An answer of the authorization server, read whole. */
 export interface Answer {
   /** HTTP status. */
@@ -29,6 +32,8 @@ export interface Answer {
   readonly json?: JsonObject;
   /** When the server lets us ask again (RFC 9110 §10.2.3), in epoch milliseconds. */
   readonly retryAt?: number;
+  /** How far the server's clock is ahead of this one, by its `Date` (RFC 9110 §6.6.1), in milliseconds. */
+  readonly aheadMs?: number;
 }
 
 /** What a transport stands on. */
@@ -110,10 +115,12 @@ export async function exchange(
     const json = isWhole ? parseObject(bytes) : undefined;
     const now = options.clock.now();
     const wait = retryAfterMs(response.headers, now);
+    const aheadMs = Date.parse(response.headers.get("date") ?? "") - now;
     return {
       status: response.status,
       ...(json === undefined ? {} : { json }),
       ...(wait === undefined ? {} : { retryAt: now + wait }),
+      ...(Math.abs(aheadMs) > SAME_TIME_MS ? { aheadMs } : {}),
     };
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;

@@ -100,7 +100,14 @@ function there(...names: string[]): string[] {
 /** The checks beside the tests. */
 export function checks(): Record<string, string[]> {
   const code = there("mod.ts", "lib", "tests", "examples");
-  const text = there("deno.json", "jsr.json", "README.md", "CHANGELOG.md", "CONTRIBUTING.md");
+  const text = there(
+    "deno.json",
+    "jsr.json",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    ".github/SECURITY.md",
+  );
   return {
     fmt: ["fmt", "--check", ...CONFIG, ...code, ...text],
     lint: ["lint", ...CONFIG, ...code],
