@@ -12,7 +12,7 @@ import { answered, readBody } from "../body.ts";
 import type { Clock } from "../clock.ts";
 import { AuthError } from "../errors.ts";
 import { retryAfterMs } from "../retry_after.ts";
-import { netRefusal } from "../runtime.ts";
+import { netRefusal, runtime } from "../runtime.ts";
 import type { JsonObject } from "../storage/types.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */
@@ -110,7 +110,10 @@ export async function exchange(
   caller?.addEventListener("abort", onAbort, { once: true });
   try {
     const { signal } = controller;
-    const response = await answered(fetch(url, { ...init, redirect: "manual", signal }), signal);
+    const sent: RequestInit = { ...init, redirect: "manual", signal };
+    // Bun sends on a kept connection that the server is just closing, and a token may be lost.
+    if (runtime === "bun") sent.keepalive = false;
+    const response = await answered(fetch(url, sent), signal);
     const { bytes, isWhole } = await readBody(response, LARGEST_BODY, signal);
     const json = isWhole ? parseObject(bytes) : undefined;
     const now = options.clock.now();

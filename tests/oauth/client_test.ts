@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { createServer } from "node:http";
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
 import { TokenSet } from "../../lib/token.ts";
@@ -425,3 +426,33 @@ test("OAuthClient names what the server does not have", async () => {
   assertEquals(error.code, "client_rejected");
   assert(error.message.includes("device authorization endpoint"), error.message);
 });
+
+test(
+  "OAuthClient takes a new connection for each request in Bun, whose kept ones may be closing",
+  async () => {
+    let connections = 0;
+    const server = createServer((_request, response) => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ access_token: "AT", token_type: "Bearer" }));
+    });
+    server.on("connection", () => connections++);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    const issuer = `http://127.0.0.1:${port}/`;
+    const client = new OAuthClient({
+      issuer,
+      clientId: "app",
+      scopes: [],
+      endpoints: { token_endpoint: `${issuer}token` },
+      clock: fakeClock({ now: START }),
+    });
+    try {
+      for (let i = 0; i < 3; i++) await client.refresh(session);
+      assertEquals(connections, 3);
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  },
+  "Bun" in globalThis ? {} : { skip: "only Bun sends on connections that the server is closing" },
+);

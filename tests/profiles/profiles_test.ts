@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Auth, AuthError, MemoryStorage, Planet, Session, type SessionOptions } from "../../mod.ts";
 import { readClient } from "../../lib/profiles/client_settings.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
@@ -257,6 +259,32 @@ test("Auth.fromUserDefaultSession() puts arguments before everything", async () 
       "the variable PL_API_KEY",
     ]);
   });
+});
+
+test("Auth asks a store of one's own for no file of sops, and the disk for nothing", async () => {
+  const { options, profile, server, storage } = world();
+  await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
+  const home = await tempFolder();
+  await mkdir(join(home.path, ".planet/mine"), { recursive: true });
+  for (const name of ["auth_client.sops.json", "token.sops.json", "token.json"]) {
+    await writeFile(join(home.path, ".planet/mine", name), "{}");
+  }
+  const asked: string[] = [];
+  const spied: SessionOptions["storageProvider"] = {
+    load: (key) => (asked.push(key), storage.load(key)),
+    save: (key, value) => (asked.push(key), storage.save(key, value)),
+    exists: (key) => (asked.push(key), storage.exists(key)),
+    mtime: (key) => (asked.push(key), storage.mtime(key)),
+    rename: (from, to) => (asked.push(from, to), storage.rename(from, to)),
+  };
+  await withVariables({ HOME: home.path, USERPROFILE: home.path }, async () => {
+    const auth = await Auth.fromProfile("mine", { ...options, storageProvider: spied });
+    assertEquals(await auth.accessToken(), "AT0");
+    await auth.accessToken({ forceRefresh: true });
+  });
+  assert(asked.length > 2);
+  assertEquals(asked.filter((key) => key.includes("sops")), []);
+  await home.remove();
 });
 
 test("Auth.listProfiles() tells the built-in profiles and those of the store", async () => {
