@@ -601,6 +601,6 @@ test("Keeper waits a little after invalid_grant for the sibling that was faster 
   };
   const keeper = make({ clock: slow, storage: () => Promise.resolve(five) });
   assertEquals(await keeper.authorization(), "Bearer a-sibling");
-  assertEquals([server.refreshes, clock.waits], [["r0"], [0.05, 0.1, 0.2]]);
+  assertEquals([server.refreshes, clock.waits.length], [["r0"], 3]);
   assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
 });

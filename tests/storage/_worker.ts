@@ -18,8 +18,9 @@ if (mode === "count") {
     }, { timeoutMs: 60_000 });
   }
 } else if (mode === "read") {
-  let broken = 0;
-  for (let i = 0; i < Number(rounds); i++) {
+  let [broken, reads] = [0, 0];
+  // Until there were as many reads as asked for, and as many writes as the test wants.
+  for (; reads < Number(rounds) || !await storage.exists("enough.json"); reads++) {
     try {
       const value = await storage.load(KEY);
       if ((value?.pad as string)?.length !== 4000) broken++;
@@ -27,7 +28,7 @@ if (mode === "count") {
       broken++;
     }
   }
-  console.log(broken);
+  console.log(broken, reads);
 } else if (mode === "hold") {
   await storage.withLock(KEY, async () => {
     console.log("inside");

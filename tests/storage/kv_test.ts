@@ -147,3 +147,41 @@ test("KvStorage.save() writes nothing once another took its lock", async () => {
   assertEquals(await storage.load(KEY), { by: "the newer holder" });
   assert(kv.entries.has(JSON.stringify(["planet", "lock", KEY])), "the other's lock is gone");
 });
+
+test("KvStorage.withLock() leaves no lock behind where only the answer of taking it was lost", async () => {
+  const kv = new FakeKv();
+  const unlucky: KvLike = {
+    get: (key) => kv.get(key),
+    list: (selector) => kv.list(selector),
+    atomic() {
+      const atomic = kv.atomic();
+      const commit = atomic.commit;
+      atomic.commit = async () => {
+        const done = await commit();
+        atomic.commit = commit;
+        unlucky.atomic = () => kv.atomic();
+        assertEquals(done.ok, true);
+        throw new TypeError("connection lost");
+      };
+      return atomic;
+    },
+  };
+  const storage = new KvStorage(unlucky);
+  await assertAuthError(() => storage.withLock(KEY, () => Promise.resolve()), "storage_failed");
+  assertEquals(kv.entries.size, 0);
+  assertEquals(await storage.withLock(KEY, () => Promise.resolve(1), { timeoutMs: 0 }), 1);
+});
+
+test("KvStorage goes on with its lock where the answer of renewing it was lost", async () => {
+  const kv = new FakeKv();
+  const storage = new KvStorage(kv);
+  await storage.withLock(KEY, async ({ signal }) => {
+    // What a renewal whose answer was lost leaves: our lock, in a version that we do not know.
+    const path = ["planet", "lock", KEY];
+    const { value } = await kv.get(path);
+    await kv.atomic().set(path, value).commit();
+    await storage.save(KEY, { n: 1 });
+    assertEquals(signal.aborted, false);
+  });
+  assertEquals([...kv.entries.keys()], [JSON.stringify(["planet", "data", KEY])]);
+});
