@@ -145,10 +145,11 @@ test(
         };
         const home = `${consumer.server.url}${NAME}/`;
         const strange = modules.map(({ specifier }) => specifier).filter((specifier) =>
-          !/^(file:|node:|npm:\/?oauth4webapi@)/.test(specifier) && !specifier.startsWith(home)
+          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) && !specifier.startsWith(home)
         );
         assertEquals(strange, []);
-        assertEquals(Object.values(npmPackages).map(({ name }) => name), ["oauth4webapi"]);
+        const packages = Object.values(npmPackages).map(({ name }) => name).sort();
+        assertEquals(packages, ["oauth4webapi", "uqr"]);
         askedForNothingElse(consumer);
       })),
   { ...TIMEOUT, skip: noNpm },
@@ -177,7 +178,7 @@ test(
         refusedByTypes(await run(deno, "check", "wrong.ts"));
         const lock = JSON.parse(await read("deno.lock"));
         assertEquals(Object.keys(lock.jsr), [`${NAME}@${published.version}`]);
-        assertEquals(Object.keys(lock.npm).map((id) => id.split("@")[0]), ["oauth4webapi"]);
+        assertEquals(Object.keys(lock.npm).map((id) => id.split("@")[0]), ["oauth4webapi", "uqr"]);
         askedForNothingElse(consumer);
       })),
   { ...TIMEOUT, skip: noNpm },
@@ -228,7 +229,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(bun.path!, "install"));
-        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi"]);
+        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi", "uqr"]);
         worked(await consumer.run(bun.path!, "run", "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),
@@ -242,7 +243,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(npm!, "install", "--no-audit", "--no-fund"));
-        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi"]);
+        assertEquals(installed(consumer.folder), [NAME, "oauth4webapi", "uqr"]);
         worked(await consumer.run(node.path!, "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),
