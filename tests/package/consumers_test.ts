@@ -145,7 +145,8 @@ test(
         };
         const home = `${consumer.server.url}${NAME}/`;
         const strange = modules.map(({ specifier }) => specifier).filter((specifier) =>
-          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) && !specifier.startsWith(home)
+          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) &&
+          !specifier.startsWith(home)
         );
         assertEquals(strange, []);
         const packages = Object.values(npmPackages).map(({ name }) => name).sort();
