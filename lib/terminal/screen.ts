@@ -33,6 +33,18 @@ function printable(text: string): string {
   return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, " ");
 }
 
+/** Breaks a line between words; an indented one stays whole, so that an address can be copied. */
+function wrapped(line: string, width: number): string[] {
+  if (line.length < width || /^\s/.test(line)) return [line];
+  const lines = [""];
+  for (const word of line.split(" ")) {
+    const last = lines.at(-1)!;
+    if (last !== "" && last.length + 1 + word.length >= width) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines;
+}
+
 /** A person's screen. */
 export class Screen {
   readonly #port: ScreenPort;
@@ -50,11 +62,11 @@ export class Screen {
   /** Writes a message; lines that are indented are what the person needs most. */
   show(message: string): void {
     this.#erase();
-    const lines = printable(message).split("\n").map((line) =>
-      this.#port.hasColour && this.#port.isTerminal && /^ {2,}\S/.test(line)
-        ? `\x1b[1m${line}\x1b[0m`
-        : line
-    );
+    const { hasColour, isTerminal } = this.#port;
+    const width = isTerminal ? this.#port.columns() : Infinity;
+    const lines = printable(message).split("\n").flatMap((line) => wrapped(line, width)).map((
+      line,
+    ) => hasColour && isTerminal && /^ {2,}\S/.test(line) ? `\x1b[1m${line}\x1b[0m` : line);
     this.#line(lines.join(this.#newline));
     this.#draw();
   }
@@ -103,7 +115,7 @@ export class Screen {
     this.#prompt = text;
     // In a narrow window the question is a paragraph, and what is below it stays one line.
     if (text.length + 24 > this.#port.columns()) {
-      this.#line(text);
+      for (const line of wrapped(text.trimEnd(), this.#port.columns())) this.#line(line);
       this.#prompt = "> ";
     }
     this.#draw();

@@ -11,7 +11,8 @@ import { withSandbox } from "../sandbox/sandbox.ts";
 import { withBrowser } from "./_chromium.ts";
 import { optionsFor, PAGE, picture, Program, submitName } from "./_program.ts";
 
-function portOf(url: string): number {
+/** The port of the listener that an authorization URL leads back to. */
+export function portOf(url: string): number {
   return Number(new URL(new URL(url).searchParams.get("redirect_uri")!).port);
 }
 

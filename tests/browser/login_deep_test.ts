@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { page as callbackPage } from "../../lib/callback/pages.ts";
@@ -13,7 +13,8 @@ import type { CallbackPageKind } from "../../lib/callback/types.ts";
 import { test } from "../_support/harness.ts";
 import { withSandbox } from "../sandbox/sandbox.ts";
 import { withBrowser } from "./_chromium.ts";
-import { testCodeLogin } from "./_code_login.ts";
+import { isRefused } from "../callback/_raw.ts";
+import { portOf, testCodeLogin } from "./_code_login.ts";
 import { noBrowser, optionsFor, PAGE, picture, Program, submitName } from "./_program.ts";
 
 testCodeLogin("bun");
@@ -49,6 +50,39 @@ for (const runtime of ["deno", "bun"] as const) {
       })
     );
   }, optionsFor(runtime));
+
+  test(
+    `Chromium stays connected, and the listener of a program on ${runtime} is gone within 1 s of abort and timeout`,
+    async () => {
+      await withSandbox((sandbox) =>
+        withBrowser(async (context) => {
+          for (
+            const [name, end] of [["LOGIN_ABORT_MS", "stopped"], [
+              "LOGIN_TIMEOUT_MS",
+              "login_timeout",
+            ]]
+          ) {
+            const program = new Program(runtime, sandbox, { [name!]: "4000" });
+            try {
+              const [url] = await program.until(PAGE);
+              const port = portOf(url);
+              const page = await context.newPage();
+              assertEquals((await page.goto(`http://localhost:${port}/elsewhere`))?.status(), 404);
+              await program.until(new RegExp(`RESULT ${end}`));
+              const before = Date.now();
+              while (!await isRefused(port) || !await isRefused(port, "::1")) {
+                assert(Date.now() - before < 1_000, "The listener is still there.");
+              }
+              await page.close();
+            } finally {
+              await program.close();
+            }
+          }
+        })
+      );
+    },
+    optionsFor(runtime),
+  );
 
   test(`Chromium signs in by device code to a program on ${runtime}, and denies one`, async () => {
     await withSandbox((sandbox) =>

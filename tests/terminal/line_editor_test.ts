@@ -121,6 +121,15 @@ test("Screen takes control characters out of what it shows", () => {
   assertEquals(written(), "a [2Jb c d\r\n");
 });
 
+test("Screen breaks lines between words, but never an address", () => {
+  const { screen, written } = desk({ columns: 20 });
+  screen.show("one two three four five six\n\n  https://login.test/a-long-address\n");
+  assertEquals(
+    written(),
+    "one two three four\r\nfive six\r\n\r\n  https://login.test/a-long-address\r\n\r\n",
+  );
+});
+
 test("Screen changes no line where it is no terminal", async () => {
   const { screen, written } = desk({ isTerminal: false });
   const stop = new AbortController();

@@ -77,14 +77,14 @@ test(
     for (const [columns, name] of [[100, "device-wide"], [30, "device-narrow"]] as const) {
       const env = { LOGIN_FLOW: "device" };
       await session(name, { columns, env }, async (window, sandbox) => {
-        const [, code] = await window.until(/check that the\s*page shows it:\s*(\S{4}-\S{4})/);
+        const [, code] = await window.until(/shows\s+it:\s*(\S{4}-\S{4})/);
         const waiting = columns === 100
           ? /Waiting, \d+:\d\d left; Ctrl-C/
           : /Waiting, \d+:\d\d left/;
         await window.until(waiting);
         const shown = window.look();
         assertEquals(/[█▀▄]{5}/.test(shown), columns === 100);
-        assertEquals(shown.includes("scan the square"), columns === 100);
+        assertEquals(/scan the\s+square/.test(shown), columns === 100);
         const page = `${sandbox.environment.userAuthServer}device`;
         assert(shown.includes(page));
         await approveDevice(page, code!);
@@ -143,7 +143,9 @@ test("terminal: where no browser can open, the person is told why and what to do
   const env = { LOGIN_BROWSER: "yes", SSH_CONNECTION: "1" };
   await session("ssh", { env }, async (window) => {
     const [url] = await window.until(PAGE);
-    await window.until(/\(this is an SSH session\): open the page yourself.*copy that address/);
+    await window.until(
+      /\(this is an SSH session\): open the page yourself[\s\S]*copy that\s+address/,
+    );
     await signIn(url);
     await window.until(/RESULT signed in/);
   });
