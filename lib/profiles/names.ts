@@ -16,6 +16,9 @@ const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/;
 /** Names that the file store gives to its own locks and unfinished files. */
 const RESERVED = /\.lock(\.[0-9a-f]{32})?$|\.[0-9a-f]{32}\.tmp$/;
 
+/** Names that need no closer look. */
+const PLAIN_NAME = /^(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[a-z\d_-]{1,60}$/;
+
 /**
  * Brings a profile name to the form that is stored: lower case.
  *
@@ -26,6 +29,7 @@ export function normalizeProfileName(name: string): string {
     throw new TypeError(`profileName must be a string, not ${typeof name}.`);
   }
   const normalized = name.toLowerCase();
+  if (PLAIN_NAME.test(normalized)) return normalized;
   const problem = normalized.trim() === ""
     ? "it is empty"
     : /[/\\]/.test(normalized)
