@@ -37,7 +37,7 @@ import type { ProfileEntry } from "./profiles/profile.ts";
 import { requireEnvAccess } from "./runtime.ts";
 import { FileStorage } from "./storage/file.ts";
 import { MemoryStorage } from "./storage/memory.ts";
-import { chooseStorage, type ChosenStorage } from "./storage/select.ts";
+import { chooseStorage, type ChosenStorage, profileFiles } from "./storage/select.ts";
 import type { JsonObject } from "./storage/types.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
@@ -538,7 +538,7 @@ export class Auth {
         reason: "saveStateToStorage is false",
       };
     }
-    return chosen ?? await withSops(await openStorage(options), profileName);
+    return chosen ?? await openFor(options, profileName);
   }
 }
 
@@ -548,6 +548,13 @@ export async function openStorage({ storageProvider }: SessionOptions): Promise<
     return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
   }
   return await chooseStorage();
+}
+
+/** The store of a profile's session. */
+async function openFor(options: SessionOptions, profileName: string): Promise<ChosenStorage> {
+  const seen = options.storageProvider === undefined ? await profileFiles(profileName) : undefined;
+  if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
+  return await withSops(await openStorage(options), profileName);
 }
 
 /** The store, reading and writing through `sops` where the profile has files of it. */

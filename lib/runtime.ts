@@ -29,6 +29,7 @@ interface StatLike {
 /** The calls of `node:fs/promises` that are used here. */
 interface NodeFiles {
   readonly readFile: (path: string, encoding: "utf8") => Promise<string>;
+  readonly readdir: (path: string) => Promise<string[]>;
   readonly stat: (path: string) => Promise<StatLike>;
 }
 
@@ -140,5 +141,22 @@ export async function lookAt(path: string): Promise<"file" | "other" | "nothing"
     return found.isFile() ? "file" : "other";
   } catch (error) {
     return (error as { code?: string } | undefined)?.code === "ENOENT" ? "nothing" : undefined;
+  }
+}
+
+/**
+ * The names in a folder, in the same way; `undefined` where there is no such folder, or where it
+ * cannot be told. Bun is not asked: it would have to load a module.
+ */
+export async function namesIn(path: string): Promise<readonly string[] | undefined> {
+  try {
+    if (runtime === "deno") {
+      const names: string[] = [];
+      for await (const { name } of Deno.readDir(path)) names.push(name);
+      return names;
+    }
+    return runtime === "node" ? await nodeFiles().readdir(path) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -32,7 +32,8 @@ function decode(part: string): string {
   if (fromBase64 === undefined || part.length > 8_192) {
     return atob(part.replaceAll("-", "+").replaceAll("_", "/"));
   }
-  return String.fromCharCode(...fromBase64.call(Uint8Array, part, { alphabet: "base64url" }));
+  const bytes = fromBase64.call(Uint8Array, part, { alphabet: "base64url" });
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 /**

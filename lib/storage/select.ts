@@ -7,7 +7,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { homeVariable, isGranted, lookAt, readEnv, runtime } from "../runtime.ts";
+import { homeVariable, isGranted, lookAt, namesIn, readEnv, runtime } from "../runtime.ts";
 import { FileStorage } from "./file.ts";
 import type { Files } from "./files.ts";
 import type { ObjectStorageProvider } from "./types.ts";
@@ -60,15 +60,27 @@ export function fileStorage(): ChosenStorage {
   };
 }
 
-/** Tells whether a session may lie in files here, at a glance; `false` takes a closer look. */
-async function hasFiles(): Promise<boolean> {
+/** Where sessions lie in files, as far as that is permitted at a glance. */
+function sessionsFolder(): string | undefined {
   const variable = homeVariable();
-  if (runtime === "other" || !isGranted({ name: "env", variable })) return false;
+  if (runtime === "other" || !isGranted({ name: "env", variable })) return undefined;
   const home = readEnv(variable);
-  if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return false;
+  if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return undefined;
   const path = `${home}/.planet`;
-  return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) &&
-    await lookAt(path) === "other";
+  return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) ? path : undefined;
+}
+
+/**
+ * The store of files and the names of a profile's objects in it, by one look;
+ * `undefined` where that does not tell.
+ */
+export async function profileFiles(
+  profileName: string,
+): Promise<{ chosen: ChosenStorage; names: readonly string[] } | undefined> {
+  const folder = sessionsFolder();
+  if (folder === undefined) return undefined;
+  const names = await namesIn(`${folder}/${profileName}`);
+  return names === undefined ? undefined : { chosen: fileStorage(), names };
 }
 
 /**
@@ -76,7 +88,8 @@ async function hasFiles(): Promise<boolean> {
  * KV, then memory. Deno KV comes first on Deno Deploy, where the disk does not last.
  */
 export async function chooseStorage(): Promise<ChosenStorage> {
-  if (await hasFiles()) return fileStorage();
+  const folder = sessionsFolder();
+  if (folder !== undefined && await lookAt(folder) === "other") return fileStorage();
   return await (await import("./choose.ts")).chooseClosely();
 }
 
