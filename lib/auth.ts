@@ -34,7 +34,7 @@ import type { TokenChecks } from "./oauth/client.ts";
 import type { ClientSettings, ProfileClient } from "./profiles/client_settings.ts";
 import { isKey, isService, normalizeProfileName, profileKey } from "./profiles/names.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
-import { requireEnvAccess } from "./runtime.ts";
+import { requireEnvAccess, runtime } from "./runtime.ts";
 import { FileStorage } from "./storage/file.ts";
 import { MemoryStorage } from "./storage/memory.ts";
 import { chooseStorage, type ChosenStorage, profileFiles } from "./storage/select.ts";
@@ -120,7 +120,9 @@ export class Auth {
         storage: async () => (await this.#storage()).storage,
         clock: checked.clock,
         ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-        ...(options.waitUntil === undefined ? {} : { waitUntil: options.waitUntil }),
+        ...(options.waitUntil === undefined
+          ? { endsWithCaller: runtime === "other" }
+          : { waitUntil: options.waitUntil }),
         renewal: {
           refresh: async (current) => await (await oauth()).refresh(current),
           ...(isService(client)

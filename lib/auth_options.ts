@@ -32,7 +32,8 @@ export interface SessionOptions {
   onEvent?: (event: AuthEvent) => void;
   /**
    * Is handed every renewal, a promise that never rejects. On the edge, pass the platform's
-   * `waitUntil`, so that a renewal behind a call's back outlives the request that began it.
+   * `waitUntil`, so that a renewal behind a call's back outlives the request that began it; where there is none,
+   * that request waits for it.
    */
   waitUntil?: (work: Promise<unknown>) => void;
   /** Whether the client secret is stored; default: only in files shared with the command line. */

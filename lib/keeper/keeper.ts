@@ -52,8 +52,9 @@ export class Keeper {
     const now = this.#options.clock.now();
     if (now < this.#refreshAtMs) return this.#header;
     if (now < this.#expiresAtMs) {
-      this.#renewBehind(now);
-      return this.#header;
+      const begun = this.#renewBehind(now);
+      if (begun === undefined || this.#options.endsWithCaller !== true) return this.#header;
+      return abandonable(begun, signal).then(() => this.#header || this.authorization(signal));
     }
     // Signed out meanwhile: asking again says so.
     return this.#renew(undefined, signal).then(() => this.#header || this.authorization(signal));
@@ -193,9 +194,9 @@ export class Keeper {
   }
 
   /** Starts a renewal that nobody waits for, unless one runs or failed just now. */
-  #renewBehind(now: number): void {
+  #renewBehind(now: number): Promise<void> | undefined {
     if (this.#flight !== undefined || now < this.#quietUntilMs) return;
-    this.#start(undefined, true).catch(() => {});
+    return this.#start(undefined, true).catch(() => {});
   }
 
   /** Starts a renewal, and has the runtime see it through whoever goes meanwhile. */

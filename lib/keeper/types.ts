@@ -37,6 +37,8 @@ export interface KeeperOptions {
   readonly onEvent?: (event: AuthEvent) => void;
   /** Is handed every renewal, which others may wait for when its first caller has gone. */
   readonly waitUntil?: (work: Promise<unknown>) => void;
+  /** Whether what a caller began ends when it has its answer, as on the edge; default false. */
+  readonly endsWithCaller?: boolean;
   /** Writes what must lie beside the first tokens; called before they are saved. */
   readonly prepareStorage: (storage: ObjectStorageProvider) => Promise<void>;
   /**

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { edgeHandler } from "../../examples/_edge_handler.ts";
 import worker from "../../examples/edge_worker.ts";
 
 const waiting = new Set<unknown>();
@@ -32,12 +33,24 @@ Object.assign(globalThis, {
 });
 Date.now = () => now.call(Date) + ahead;
 
+/** A handler that nobody gave a `waitUntil`. */
+let plain: (() => Promise<Response>) | undefined;
+
 /** Globals of runtimes, which are no web standards. */
 const FOREIGN = ["Buffer", "Bun", "Deno", "process", "require"];
 
 export default {
   async fetch(request: Request, bindings: Parameters<typeof worker.fetch>[1]): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/plain") {
+      plain ??= edgeHandler({
+        clientId: bindings.PL_CLIENT_ID,
+        clientSecret: bindings.PL_CLIENT_SECRET,
+        saveStateToStorage: false,
+        environment: bindings.ENVIRONMENT,
+      });
+      return await plain();
+    }
     if (pathname === "/ahead") ahead = Number(searchParams.get("ms"));
     if (pathname !== "/" && pathname !== "/ahead" && pathname !== "/watch") {
       return new Response(null, { status: 404 });

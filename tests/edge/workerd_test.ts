@@ -48,10 +48,10 @@ async function withIsolate(
 }
 
 /** Sends `count` requests at once; every one of them must be answered with the searches. */
-async function ask(isolate: Isolate, sandbox: Sandbox, count = 1): Promise<void> {
+async function ask(isolate: Isolate, sandbox: Sandbox, count = 1, path = ""): Promise<void> {
   const answers = await Promise.all(
     Array.from({ length: count }, async () => {
-      const response = await isolate.dispatchFetch(HOME);
+      const response = await isolate.dispatchFetch(HOME + path);
       return { status: response.status, text: await response.text() };
     }),
   );
@@ -146,6 +146,27 @@ test(
         assertEquals(tokenRequests(sandbox), 2);
         assert(sent(sandbox).at(-1) !== first, "The new token is not used.");
         assertEquals((await watch(isolate)).waiting, 0);
+      })
+    ),
+  OPTIONS,
+);
+
+test(
+  "workerd: without waitUntil the request that begins a renewal waits for it",
+  () =>
+    withSandbox((sandbox) =>
+      withIsolate(sandbox, async (isolate) => {
+        await ask(isolate, sandbox, 10, "plain");
+        sandbox.settings.tokenLatencyMs = 300;
+        await watch(isolate, `ahead?ms=${REFRESH_DUE}`);
+        await ask(isolate, sandbox, 1, "plain");
+        const statuses = sandbox.log.entries.filter(({ kind }) => kind === "token")
+          .map(({ status }) => status);
+        assertEquals(statuses, [200, 200]);
+        // Nothing was left hanging: a later expiry is renewed as well.
+        await watch(isolate, `ahead?ms=${3 * REFRESH_DUE}`);
+        await ask(isolate, sandbox, 10, "plain");
+        assertEquals(tokenRequests(sandbox), 3);
       })
     ),
   OPTIONS,

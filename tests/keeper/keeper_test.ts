@@ -521,6 +521,29 @@ test("Keeper hands every renewal to waitUntil, as a promise that does not reject
   assertEquals([await works[1], works.length], [undefined, 2]);
 });
 
+test("Keeper lets the caller that begins a renewal wait where it would end with the answer", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(80));
+  const answered = Promise.withResolvers<void>();
+  server.during = () => answered.promise;
+  const keeper = make({ endsWithCaller: true });
+  await keeper.known();
+  const first = keeper.authorization();
+  assert(typeof first !== "string", "It did not wait.");
+  assertEquals(keeper.authorization(), "Bearer a0");
+  answered.resolve();
+  assertEquals([await first, server.refreshes], ["Bearer a1", ["r0"]]);
+});
+
+test("Keeper hands the old token out where that renewal fails", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(80));
+  server.fail = new AuthError("network", "gone");
+  const keeper = make({ endsWithCaller: true });
+  await keeper.known();
+  assertEquals([await keeper.authorization(), keeper.authorization()], ["Bearer a0", "Bearer a0"]);
+});
+
 test("Keeper goes on where waitUntil throws", async () => {
   const { make, storage } = world();
   await storage.save(KEY, stored(100));
