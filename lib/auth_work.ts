@@ -25,6 +25,9 @@ import type { TokenSet } from "./token.ts";
 /** Longest time for a login, in milliseconds. */
 const LOGIN_TIMEOUT_MS = 300_000;
 
+/** How long a login that is over may take to tidy up, in milliseconds. */
+const GRACE_MS = 1_000;
+
 /** What the work stands on. */
 export interface AuthParts {
   /** What makes the session. */
@@ -127,7 +130,8 @@ export class AuthWork {
   /** Ends the session. */
   async logout(options: { signal?: AbortSignal } = {}): Promise<void> {
     const keeper = this.#keeperFor("logout()");
-    const tokens = await keeper.forget();
+    // What a store does not end goes on without the caller.
+    const tokens = await abandonable(keeper.forget(), options.signal);
     const token = tokens?.refreshToken ?? tokens?.accessToken;
     let revoked = false;
     try {
@@ -221,18 +225,18 @@ export class AuthWork {
         if (!shared.signal?.aborted || options.signal?.aborted) throw error;
       }
     }
-    const done = this.#runLogin(options).finally(() => this.#login = undefined);
+    const done = this.#boundLogin(options).finally(() => this.#login = undefined);
     this.#login = { done, signal: options.signal };
     await done;
   }
 
-  async #runLogin(options: LoginOptions): Promise<void> {
-    const keeper = this.#keeperFor("userLogin()");
-    const { clock } = this.#parts.setup.checked;
+  /** A login that ends in time, whatever it waits for. */
+  async #boundLogin(options: LoginOptions): Promise<void> {
     const timeoutMs = options.timeoutMs ?? LOGIN_TIMEOUT_MS;
     const limit = linkedAbort(options.signal);
+    const stuck = Promise.withResolvers<never>();
     // Real time, whatever the clock: the bound is for a person who may never come.
-    const timer = setTimeout(() => {
+    let timer = setTimeout(() => {
       const seconds = Math.round(timeoutMs / 1000);
       limit.abort(
         new AuthError(
@@ -243,36 +247,47 @@ export class AuthWork {
     }, Math.min(timeoutMs, 0x7fffffff));
     try {
       limit.signal.throwIfAborted();
-      const before = await keeper.stored();
-      const { storage } = await this.#parts.storage();
-      const { withStorageLock } = await import("./keeper/lock.ts");
-      // One login at a time, over all processes: the others wait, and adopt its session.
-      await withStorageLock(
-        storage,
-        profileKey(this.#parts.setup.profileName, "login"),
-        async () => {
-          if (await keeper.adoptSibling(before)) return;
-          this.#tell({ type: "login_started", profileName: this.#parts.setup.profileName });
-          const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
-          const login: InteractiveLogin = {
-            client: await this.oauth(),
-            clock,
-            ui,
-            allowOpenBrowser: options.allowOpenBrowser === true,
-            allowTtyPrompt: options.allowTtyPrompt === true,
-            applicationName: options.applicationName ?? this.#parts.setup.profileName,
-            signal: limit.signal,
-            leftMs: timeoutMs,
-            ...(options.onPending === undefined ? {} : { onPending: options.onPending }),
-          };
-          await keeper.signIn(await this.#signIn(login, options.callbackPage));
-        },
-        { signal: limit.signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS },
-      );
+      const login = this.#runLogin(options, timeoutMs, limit.signal);
+      // What it waits for heeds the signal, but for a store or a screen that does not answer.
+      limit.signal.addEventListener("abort", () => {
+        timer = setTimeout(() => stuck.reject(limit.signal.reason), GRACE_MS);
+      }, { once: true });
+      await Promise.race([login, stuck.promise]);
     } finally {
       clearTimeout(timer);
       limit.release();
     }
+  }
+
+  async #runLogin(options: LoginOptions, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const keeper = this.#keeperFor("userLogin()");
+    const { clock } = this.#parts.setup.checked;
+    const before = await keeper.stored();
+    const { storage } = await this.#parts.storage();
+    const { withStorageLock } = await import("./keeper/lock.ts");
+    // One login at a time, over all processes: the others wait, and adopt its session.
+    await withStorageLock(
+      storage,
+      profileKey(this.#parts.setup.profileName, "login"),
+      async () => {
+        if (await keeper.adoptSibling(before)) return;
+        this.#tell({ type: "login_started", profileName: this.#parts.setup.profileName });
+        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
+        const login: InteractiveLogin = {
+          client: await this.oauth(),
+          clock,
+          ui,
+          allowOpenBrowser: options.allowOpenBrowser === true,
+          allowTtyPrompt: options.allowTtyPrompt === true,
+          applicationName: options.applicationName ?? this.#parts.setup.profileName,
+          signal,
+          leftMs: timeoutMs,
+          ...(options.onPending === undefined ? {} : { onPending: options.onPending }),
+        };
+        await keeper.signIn(await this.#signIn(login, options.callbackPage));
+      },
+      { signal, timeoutMs: timeoutMs + LOGIN_TIMEOUT_MS },
+    );
   }
 
   async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {

@@ -16,6 +16,8 @@ export interface Authorizer {
   authorization(signal?: AbortSignal): string | Promise<string>;
   /** A value in place of `rejected`, which an API refused; `undefined` where there is none for now. */
   replace(rejected: string, signal?: AbortSignal): Promise<string | undefined>;
+  /** Is told that an API refused a replacement at its first use: another one will hardly help. */
+  refusedAtOnce?(replacement: string): void;
 }
 
 /** How an authenticated `fetch` is made. */

@@ -112,7 +112,9 @@ async function mend(
   }
   if (other === undefined) return response;
   discard(response);
-  return noted(await sendWith(other, url, init), other);
+  const last = noted(await sendWith(other, url, init), other);
+  if (last.status === 401) authorizer.refusedAtOnce?.(other);
+  return last;
 }
 
 /** The last answer to a request, whose first one was `response` to `authorization`. */

@@ -46,7 +46,7 @@ export async function readFailures(
   } catch {
     return undefined;
   }
-  if (stored === undefined) return undefined;
+  if (typeof stored !== "object" || stored === null) return undefined;
   const { dead_refresh_token: dead, retry_at: retryAt, noted_at: notedAt } = stored;
   // Noted in the future: the clock was set back since, and the pause would have no end.
   const isSetBack = typeof notedAt === "number" && notedAt > nowMs;

@@ -10,7 +10,7 @@
  */
 
 import { abandonable } from "../abort.ts";
-import { AuthError } from "../errors.ts";
+import { AuthError, PlanetError } from "../errors.ts";
 import type { AuthEvent } from "../events.ts";
 import type { ObjectStorageProvider } from "../storage/types.ts";
 import type { TokenSet } from "../token.ts";
@@ -22,8 +22,24 @@ import type { KeeperOptions, KnownState } from "./types.ts";
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 300_000;
 
+/** How long a replacement that an API refused at once is not replaced in turn, in milliseconds. */
+const HOPELESS_MS = 60_000;
+
 /** What precedes the token in the header (RFC 6750 §2.1). */
 const SCHEME = "Bearer ";
+
+/** The error of a store of the application's own, which may be any. */
+function typed(error: unknown): PlanetError {
+  return error instanceof PlanetError ? error : new AuthError(
+    "storage_failed",
+    "Check the store of the session: it failed, with an error of its own.",
+    { cause: error },
+  );
+}
+
+function fail(error: unknown): never {
+  throw typed(error);
+}
 
 /** Keeps one sign-in alive. */
 export class Keeper {
@@ -36,6 +52,9 @@ export class Keeper {
   #changes = 0;
   /** How far the server's clock is ahead, as its last answer showed. */
   #aheadMs = 0;
+  /** A header that replaced a refused one and was refused at once, and when. */
+  #hopeless: string | undefined;
+  #hopelessAtMs = 0;
   #flight: Promise<void> | undefined;
   #renewer: Promise<Renewer> | undefined;
   /** Earliest next attempt in the background, and the last pause. */
@@ -74,6 +93,9 @@ export class Keeper {
    * @throws {AuthError} `session_expired`, `login_required`, `client_rejected`: the session is over.
    */
   async replace(rejected: string, signal?: AbortSignal): Promise<string | undefined> {
+    const sinceMs = this.#options.clock.now() - this.#hopelessAtMs;
+    // A clock that was set back says nothing.
+    if (rejected === this.#hopeless && sinceMs >= 0 && sinceMs < HOPELESS_MS) return undefined;
     try {
       await this.#renewOther(rejected, signal);
     } catch (error) {
@@ -82,6 +104,12 @@ export class Keeper {
       return undefined;
     }
     return this.#header === rejected || this.#header === "" ? undefined : this.#header;
+  }
+
+  /** Notes that an API refused a replacement at its first use: renewing it for every call would not help. */
+  refusedAtOnce(replacement: string): void {
+    this.#hopeless = replacement;
+    this.#hopelessAtMs = this.#options.clock.now();
   }
 
   /** Gets another token than the one last handed out, whatever is left of its life. */
@@ -147,17 +175,17 @@ export class Keeper {
 
   /** Stores tokens that a person's sign-in brought, and uses them from now on. */
   async signIn(tokens: TokenSet): Promise<void> {
-    await (await this.#loadRenewer()).signIn(await this.#options.storage(), tokens);
+    await (await this.#loadRenewer()).signIn(await this.#options.storage(), tokens).catch(fail);
   }
 
   /** Puts a token object that cannot be read out of the way, under another name. */
   async setAside(): Promise<void> {
-    await (await this.#loadRenewer()).setAside(await this.#options.storage());
+    await (await this.#loadRenewer()).setAside(await this.#options.storage()).catch(fail);
   }
 
   /** Forgets the session here and in the store; returns what it was, so that it can be revoked. */
   async forget(): Promise<TokenSet | undefined> {
-    return await (await this.#loadRenewer()).forget(await this.#options.storage());
+    return await (await this.#loadRenewer()).forget(await this.#options.storage()).catch(fail);
   }
 
   /** Living tokens of memory, or else those stored; read only, and without a lock. */
@@ -174,7 +202,7 @@ export class Keeper {
   /** Reads what is stored; its times are those of the server's clock. */
   async #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {
     const { clock, tokenKey } = this.#options;
-    const stored = await readTokens(storage, tokenKey, clock.now());
+    const stored = await readTokens(storage, tokenKey, clock.now()).catch(fail);
     return this.#aheadMs === 0 ? stored : stored?.byClockAhead(this.#aheadMs);
   }
 
@@ -215,8 +243,9 @@ export class Keeper {
       await this.#obtain(rejected, background);
       this.#pauseMs = 0;
     } catch (error) {
-      this.#rest(error, background);
-      throw error;
+      const failure = typed(error);
+      this.#rest(failure, background);
+      throw failure;
     } finally {
       this.#flight = undefined;
     }

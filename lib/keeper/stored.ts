@@ -21,6 +21,7 @@ export async function readTokens(
   nowMs: number,
 ): Promise<TokenSet | undefined> {
   const stored = await storage.load(tokenKey);
-  if (stored === undefined || stored[LOGGED_OUT] === true) return undefined;
+  // A store of the application's own may say null for what is not there.
+  if (stored === undefined || stored === null || stored[LOGGED_OUT] === true) return undefined;
   return TokenSet.fromStored(stored, nowMs, tokenKey);
 }

@@ -59,7 +59,7 @@ export async function checkAuthClient(
   settings: ClientSettings,
 ): Promise<void> {
   const stored = await storage.load(profileKey(profileName, "auth_client"));
-  const other = stored === undefined
+  const other = stored === undefined || stored === null
     ? undefined
     : differs(stored.client_id, settings.clientId)
     ? "another client ID"

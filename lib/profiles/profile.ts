@@ -43,7 +43,7 @@ export async function findProfile(
   if (builtin !== undefined) return { client: builtin, settings: "built-in" };
   const key = profileKey(name, "auth_client");
   const members = await storage.load(key);
-  if (members === undefined) {
+  if (members === undefined || members === null) {
     throw new AuthError(
       "storage_not_found",
       `Sign in with "planet auth login" first, or check the name: there is no profile "${name}" (no ${key} in ${place}).`,

@@ -230,8 +230,12 @@ const PAUSES: readonly Fault[] = [
         : `status ${status}`;
       return failed(flow, outcome, { requests: status === 429 && short ? API_RETRIES + 1 : 1 });
     }
-    // The last poll of a device login is made when its codes expire, whatever was asked for.
-    if (flow === "poll") return failed(flow, code);
+    // A pause that is longer than the life of the codes ends a device login.
+    if (flow === "poll") {
+      return short === false
+        ? failed(flow, "device_code_expired", { stored: "none" })
+        : failed(flow, code);
+    }
     // Nobody waits longer than a few seconds inside a call.
     if (short === undefined) return failed(flow, code);
     return failed(flow, code, { requests: short ? TRIES : 1 });

@@ -94,7 +94,9 @@ export function tally(): Tally {
     listener: unknown,
     options: unknown,
   ) {
-    listeners.get(this)?.delete(listener);
+    const own = listeners.get(this);
+    own?.delete(listener);
+    if (own?.size === 0) listeners.delete(this);
     return (removeEventListener as Listen).call(this, type, listener, options);
   } as typeof removeEventListener;
   return {
