@@ -56,7 +56,7 @@ export async function findProfile(
 export interface ProfileEntry {
   /** Its name. */
   readonly profileName: string;
-  /** `client_type` of its client; absent where the file cannot be read. */
+  /** `client_type` of its client; absent where the file is encrypted, or cannot be read. */
   readonly clientType?: string;
   /** Whether it needs no file. */
   readonly builtin: boolean;
@@ -64,7 +64,7 @@ export interface ProfileEntry {
   readonly hidden: boolean;
 }
 
-const PROFILE_KEY = /^\.planet\/([^/]+)\/auth_client(?:\.sops)?\.json$/;
+const PROFILE_KEY = /^\.planet\/([^/]+)\/auth_client(\.sops)?\.json$/;
 
 /**
  * Lists the profiles: the built-in ones, then those of the store by name.
@@ -82,7 +82,9 @@ export async function listProfiles(
   }
   const names = new Set<string>();
   for await (const key of storage.list(".planet/")) {
-    const name = PROFILE_KEY.exec(key)?.[1];
+    const [, name, sops] = PROFILE_KEY.exec(key) ?? [];
+    // Only files are encrypted by sops.
+    if (sops !== undefined && !("root" in storage)) continue;
     if (name !== undefined && isProfileName(name) && !Object.hasOwn(BUILTINS, name)) {
       names.add(name);
     }

@@ -160,7 +160,10 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
     "auth_test.ts",
     "Auth shows no secret in JSON, by its members, or in events",
   ]],
-  ["prompts go to standard output", [README, "The URL to open is always shown, on stderr."]],
+  ["prompts go to standard output", [
+    "terminal/session_deep_test.ts",
+    "terminal: piped output is plain lines on stderr, and stdout is the program's alone",
+  ]],
   ["no logout", [
     "auth_test.ts",
     "Auth.logout() revokes the refresh token, forgets the session, and tells",

@@ -448,11 +448,12 @@ test(
     });
     try {
       for (let i = 0; i < 3; i++) await client.refresh(session);
-      assertEquals(connections, 3);
+      // The others see that a connection is closing, and may keep it.
+      if ("Bun" in globalThis) assertEquals(connections, 3);
+      else assert(connections >= 1 && connections <= 3);
     } finally {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }
   },
-  "Bun" in globalThis ? {} : { skip: "only Bun sends on connections that the server is closing" },
 );

@@ -1,7 +1,15 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Auth, AuthError, MemoryStorage, Planet, Session, type SessionOptions } from "../../mod.ts";
+import {
+  Auth,
+  AuthError,
+  FileStorage,
+  MemoryStorage,
+  Planet,
+  Session,
+  type SessionOptions,
+} from "../../mod.ts";
 import { readClient } from "../../lib/profiles/client_settings.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
@@ -162,6 +170,56 @@ test("Auth.fromProfile() says that the key of a legacy profile is missing", asyn
   }
 });
 
+test("Auth.fromProfile() names the file of a private key that cannot be read, when it is needed", async () => {
+  const { options, profile, server } = world();
+  const folder = await tempFolder();
+  const file = join(folder.path, "gone.pem");
+  await profile("robot", {
+    client_type: "oidc_client_credentials_pubkey",
+    client_id: "Robot",
+    client_privkey_file: file,
+    auth_server: server.issuer,
+  });
+  const auth = await Auth.fromProfile("robot", options);
+  const error = await rejection(auth.accessToken());
+  assertEquals(error.code, "storage_failed");
+  assert(error.message.includes(file) && error.message.includes("client_privkey_file"));
+  assertEquals(server.to("/token").length, 0);
+  await folder.remove();
+});
+
+test("Auth.fromProfile() takes redirect_uri where the code is pasted, local_redirect_uri where a browser opens, as Python", async () => {
+  const remote = "https://elsewhere.test/show-the-code";
+  for (const allowOpenBrowser of [false, true]) {
+    const { options, profile, server } = world();
+    await profile("apart", {
+      client_type: "oidc_auth_code",
+      client_id: "Apart",
+      auth_server: server.issuer,
+      redirect_uri: remote,
+      local_redirect_uri: "http://127.0.0.1:0/cb",
+      organization: "org",
+    });
+    const auth = await Auth.fromProfile("apart", options);
+    let shown: URL | undefined;
+    await auth.userLogin({
+      allowOpenBrowser,
+      allowTtyPrompt: true,
+      ui: {
+        show: (text) => shown ??= new URL(/https:\S+/.exec(text)![0]),
+        openBrowser: () => Promise.resolve(true),
+        readLine: () => Promise.resolve("the-code"),
+      },
+    });
+    const asked = shown!.searchParams;
+    assertEquals(asked.get("organization"), "org");
+    const redirect = asked.get("redirect_uri")!;
+    assert(allowOpenBrowser ? redirect.startsWith("http://127.0.0.1:") : redirect === remote);
+    const { code, redirect_uri } = Object.fromEntries(server.to("/token")[0]!.form);
+    assertEquals([code, redirect_uri], ["the-code", redirect]);
+  }
+});
+
 const GOOD = { client_type: "oidc_device_code", client_id: "c", auth_server: "https://a.test/" };
 const BAD: readonly [string, JsonObject, string][] = [
   ["no type", { client_type: undefined }, "client_type"],
@@ -293,6 +351,7 @@ test("Auth.listProfiles() tells the built-in profiles and those of the store", a
   await profile("alpha", { client_type: "oidc_auth_code", _hidden: true });
   await profile("planet-user", { client_type: "none" });
   await storage.save(".planet/no-profile/token.json", {});
+  await storage.save(".planet/encrypted/auth_client.sops.json", {});
   await storage.save(".planet/Unreachable/auth_client.json", {});
   assertEquals(await Auth.listProfiles(options), [
     { profileName: "planet-user", clientType: "oidc_device_code", builtin: true, hidden: false },
@@ -306,6 +365,15 @@ test("Auth.listProfiles() tells the built-in profiles and those of the store", a
     { profileName: "alpha", clientType: "oidc_auth_code", builtin: false, hidden: true },
     { profileName: "zeta", clientType: "static_apikey", builtin: false, hidden: false },
   ]);
+});
+
+test("Auth.listProfiles() lists what sops has encrypted in files, and opens none of it", async () => {
+  const folder = await tempFolder();
+  const storageProvider = new FileStorage({ root: folder.path });
+  await storageProvider.save(".planet/safe/auth_client.sops.json", { client_type: "ENC[…]" });
+  const found = (await Auth.listProfiles({ storageProvider })).filter(({ builtin }) => !builtin);
+  assertEquals(found, [{ profileName: "safe", builtin: false, hidden: false }]);
+  await folder.remove();
 });
 
 test("Session and Planet take the user's default session, and read nothing before the first call", async () => {
