@@ -121,7 +121,7 @@ for (
           await askAll(workers);
           assertEquals(session.sandbox.log.count("token"), expiry);
         }
-      }, 2),
+      }, 4),
     options,
   );
 
