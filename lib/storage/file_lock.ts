@@ -310,6 +310,7 @@ class Held implements HeldFileLock {
   #beating: Promise<void> | undefined;
   #scratches = 0;
   #released = false;
+  #renewedAt = performance.now();
 
   constructor(
     readonly files: Files,
@@ -373,8 +374,13 @@ class Held implements HeldFileLock {
   }
 
   async #beat(): Promise<void> {
-    // A failure other than a lost lock may pass; `confirm()` decides before a write.
-    await this.confirm().catch(() => {});
+    try {
+      await this.confirm();
+      this.#renewedAt = performance.now();
+    } catch (error) {
+      // It may pass, but others may have taken the lock by then.
+      if (performance.now() - this.#renewedAt >= this.leaseMs) this.lose(error);
+    }
     if (!this.#released && !this.signal.aborted) this.#schedule();
   }
 }

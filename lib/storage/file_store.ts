@@ -348,7 +348,9 @@ function foreign(target: string, cause?: unknown): AuthError {
  */
 async function checkOwner(files: Files, target: string): Promise<number> {
   const old = await present(files.info(target));
-  const ours = await files.info(`${target}.lock`);
+  const ours = await present(files.info(`${target}.lock`));
+  // Lost already; the first write under it says so.
+  if (ours === undefined) return 0;
   if (typeof old?.uid !== "number" || ours.uid === null) return ours.mtimeMs;
   if (old.uid !== ours.uid && ours.uid !== 0) throw foreign(target);
   return ours.mtimeMs;

@@ -8,7 +8,8 @@
  * abandoned when it did not change for ten seconds of the waiter's own, steady
  * clock. `expireIn` of the database only tidies up. Every write under a lock
  * is one atomic operation that also checks that the lock is still held, so a
- * displaced holder cannot write.
+ * displaced holder cannot write. A client that never gives up, as Deno's own
+ * over HTTP, is given up on after ten seconds.
  *
  * @module
  */
@@ -27,6 +28,9 @@ const MAX_BYTES = 65_536;
 /** How long a lock may stand still before others take it, in milliseconds. */
 const LEASE_MS = 10_000;
 
+/** How long the database may take for an answer, in milliseconds. */
+const ANSWER_MS = 10_000;
+
 const BUSY_TRIES = 12;
 
 /** Bytes 0 to 7 of a value hold its time, the rest its JSON. */
@@ -39,6 +43,20 @@ interface HeldKvLock {
   versionstamp: string | null;
   lose(): AuthError;
   readonly signal: AbortSignal;
+}
+
+/** Waits for the database, but not for ever; what it was asked may still happen. */
+async function answer<T>(work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${ANSWER_MS / 1000} s`)),
+    ANSWER_MS,
+  );
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function pause(ms: number, signal?: AbortSignal, unref = false): Promise<void> {
@@ -261,13 +279,20 @@ export class KvStore implements ObjectStorageProvider {
   /** Renews a lock until the function that it returns is called. */
   #renew(key: string, lock: HeldKvLock): () => Promise<void> {
     const ended = new AbortController();
+    let renewedAt = performance.now();
     const beat = async () => {
       while (true) {
         await pause(LEASE_MS / 10, ended.signal, true);
+        const since = performance.now();
         try {
-          if (await this.#guard("lock", key, () => this.#write(lock))) continue;
-          if (!await this.#isOurs("lock", key, lock)) return void lock.lose();
-        } catch { /* The database may answer again; a write under the lock decides. */ }
+          const isOurs = await this.#guard("lock", key, () => this.#write(lock)) ||
+            await this.#isOurs("lock", key, lock);
+          if (!isOurs) return void lock.lose();
+          renewedAt = since;
+        } catch {
+          // The database may answer again, but others may have taken the lock by then.
+          if (performance.now() - renewedAt >= LEASE_MS) return void lock.lose();
+        }
       }
     };
     const beating = beat().catch(() => {});
@@ -318,7 +343,7 @@ export class KvStore implements ObjectStorageProvider {
   async #guard<T>(verb: string, key: string, work: () => Promise<T>): Promise<T> {
     for (let attempt = 1;; attempt++) {
       try {
-        return await work();
+        return await answer(work());
       } catch (cause) {
         if (cause instanceof AuthError) throw cause;
         const text = cause instanceof Error ? cause.message : "";
@@ -331,6 +356,8 @@ export class KvStore implements ObjectStorageProvider {
           ? "Keep the database open while the session is used"
           : busy
           ? "Try again when the database is less busy"
+          : text.startsWith("no answer")
+          ? `Check that the Deno KV database can be reached (${text})`
           : "Check the Deno KV database";
         throw new AuthError("storage_failed", `${advice}: cannot ${verb} ${where(key)}.`, {
           cause,
