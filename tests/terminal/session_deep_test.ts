@@ -40,7 +40,7 @@ for (const runtime of here === "deno" ? ["deno", "bun"] as const : [here]) {
         await window.until(/RESULT login_cancelled/);
         await assertRestored(window, 3);
       });
-      await session("abort", { runtime, env: { LOGIN_ABORT_MS: "1500" } }, async (window) => {
+      await session("abort", { runtime, env: { LOGIN_ABORT_MS: "3000" } }, async (window) => {
         await window.until(PROMPT);
         await window.until(/RESULT stopped/);
         await assertRestored(window, 3);
