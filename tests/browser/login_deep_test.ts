@@ -62,7 +62,7 @@ for (const runtime of ["deno", "bun"] as const) {
               "login_timeout",
             ]]
           ) {
-            const program = new Program(runtime, sandbox, { [name!]: "4000" });
+            const program = new Program(runtime, sandbox, { [name!]: "6000" });
             try {
               const [url] = await program.until(PAGE);
               const port = portOf(url);

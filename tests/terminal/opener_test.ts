@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { chmod, readFile, writeFile } from "node:fs/promises";
+import process from "node:process";
 import {
   hasOpened,
   openCommands,
@@ -6,7 +8,10 @@ import {
   type Surroundings,
   whyNoBrowser,
 } from "../../lib/terminal/opener.ts";
+import { defaultUI } from "../../lib/terminal/select.ts";
+import type { LoginUI } from "../../lib/terminal/types.ts";
 import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
 
 const PAGE = new URL("https://login.test/a?b=c&d=%22$(touch%20x)%22;'`");
 
@@ -91,3 +96,40 @@ test("hasOpened() believes an end with 0, no other, and an opener that stays", a
   over.abort();
   assert(await staying, "The end of the login is no failure of the opener.");
 });
+
+/** Runs `body` with another `$BROWSER`. */
+async function withBrowser<T>(value: string, body: (ui: LoginUI) => Promise<T>): Promise<T> {
+  const before = process.env.BROWSER;
+  process.env.BROWSER = value;
+  try {
+    return await body(await defaultUI());
+  } finally {
+    if (before === undefined) delete process.env.BROWSER;
+    else process.env.BROWSER = before;
+  }
+}
+
+const unix = process.platform === "win32" ? "needs a script of Unix" : undefined;
+const onUnix = { ...(unix === undefined ? {} : { skip: unix }) };
+
+test("openBrowser() hands the URL over as it is, to the first program that works", async () => {
+  const { path: folder, remove } = await tempFolder();
+  try {
+    const script = `${folder}/my browser`;
+    await writeFile(script, `#!/bin/sh\nprintf '%s|' "$@" >"${folder}/said"\n`);
+    await chmod(script, 0o700);
+    const { signal } = new AbortController();
+    const list = `/does/not/exist:false:"${script}" --new-tab`;
+    assert(await withBrowser(list, (ui) => ui.openBrowser!(PAGE, { signal })));
+    assertEquals(await readFile(`${folder}/said`, "utf8"), `--new-tab|${PAGE.href}|`);
+  } finally {
+    await remove();
+  }
+}, onUnix);
+
+test("openBrowser() says false where every program fails or is missing", async () => {
+  const { signal } = new AbortController();
+  for (const list of ["false", "/does/not/exist", "false:/does/not/exist"]) {
+    assertEquals(await withBrowser(list, (ui) => ui.openBrowser!(PAGE, { signal })), false, list);
+  }
+}, onUnix);

@@ -40,7 +40,7 @@ for (const runtime of here === "deno" ? ["deno", "bun"] as const : [here]) {
         await window.until(/RESULT login_cancelled/);
         await assertRestored(window, 3);
       });
-      await session("abort", { runtime, env: { LOGIN_ABORT_MS: "1500" } }, async (window) => {
+      await session("abort", { runtime, env: { LOGIN_ABORT_MS: "3000" } }, async (window) => {
         await window.until(PROMPT);
         await window.until(/RESULT stopped/);
         await assertRestored(window, 3);
@@ -138,6 +138,19 @@ test(
   },
   options,
 );
+
+test("terminal: with stdout in a file, the question is on stderr and can be answered", async () => {
+  const file = `${RECORDS}stdout.txt`;
+  rmSync(file, { force: true });
+  await session("stdout", { line: `mkdir -p ${RECORDS}; {} >${file}` }, async (window) => {
+    const [url] = await window.until(PAGE);
+    await window.until(PROMPT);
+    window.type((await signIn(url, { deliver: false })).callback!.href);
+    window.press("Enter");
+    await assertRestored(window, 0);
+    assertEquals(readFileSync(file, "utf8"), "RESULT signed in\n");
+  });
+}, options);
 
 test("terminal: where no browser can open, the person is told why and what to do", async () => {
   const env = { LOGIN_BROWSER: "yes", SSH_CONNECTION: "1" };
