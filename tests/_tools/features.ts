@@ -34,7 +34,7 @@ export const FEATURES: readonly Feature[] = [
 const CIRCUMSTANCES: readonly RegExp[] = [
   /is not installed|not on PATH|cannot be had|does not answer|does not say where/,
   /once|Deno's turn|is enough|Deno publishes|Deno finds|Bun and Node get the stand-ins/,
-  /^needs root|needs a privilege|no modes here|not a git repository|no script, which|terminal/,
+  /^needs root|can be another user|needs a privilege|no modes here|not a git repository|no script, which|terminal/,
   /^the store (has the five methods|leaves that)/,
   /PLANET_STD|Chromium|chromium|Python|sops|not quick enough|yet to be written|quota|mount|disk/,
 ];
