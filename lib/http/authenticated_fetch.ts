@@ -114,8 +114,7 @@ export function authenticatedFetch(
         redirect: "manual",
       })
       : await sendWith(authorization, url, init);
-    const status = response.status;
-    if (status < 300 || (status > 308 && status !== 401)) return response;
+    if (response.status < 300) return response;
     const { followUp } = await import("./follow_up.ts");
     const options = { authorizer, origins: allowedOrigins, send, sendWith };
     return await followUp(response, authorization, url, init ?? {}, options);

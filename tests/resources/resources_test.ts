@@ -129,7 +129,7 @@ test(
       assertEquals(await auth.accessToken(), "A1");
       assertEquals(server.to("/token").length, 1, "the refresh token was spent once");
       assertEquals((await storage.load(KEY))?.refresh_token, "R1");
-      assertEquals(await filesOf(disk), ["token.json"]);
+      assertEquals(await filesOf(disk), ["discovery.json", "token.json"]);
     } finally {
       await close();
     }
