@@ -250,6 +250,7 @@ export class AuthWork {
       const login = this.#runLogin(options, timeoutMs, limit.signal);
       // What it waits for heeds the signal, but for a store or a screen that does not answer.
       limit.signal.addEventListener("abort", () => {
+        clearTimeout(timer);
         timer = setTimeout(() => stuck.reject(limit.signal.reason), GRACE_MS);
       }, { once: true });
       await Promise.race([login, stuck.promise]);
