@@ -103,3 +103,23 @@ test("listen() lets the browser wait no longer than 4 s for the outcome", async 
     await listener.close();
   }
 });
+
+test("userLogin() leaves no timer behind when the caller aborts it", async () => {
+  // The leak checks of Deno watch this: a timer left would keep a program alive for 5 minutes.
+  const { environment, fetch } = fakeServer();
+  const auth = Auth.fromOAuthUserAuthCode({
+    clientId: "app",
+    callbackUrl: "http://localhost:0/cb",
+    environment,
+    fetch,
+    storageProvider: new MemoryStorage(),
+  });
+  const reason = new Error("enough");
+  const stop = new AbortController();
+  const shown = Promise.withResolvers<void>();
+  const login = auth.userLogin({ ui: { show: () => shown.resolve() }, signal: stop.signal });
+  const ended = login.catch((error) => error);
+  await shown.promise;
+  stop.abort(reason);
+  assertEquals(await ended, reason);
+});
