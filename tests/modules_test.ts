@@ -42,7 +42,7 @@ const WARM: readonly string[] = [
 ];
 
 /** Bytes of the bundles, minified and compressed, that no change may go beyond unnoticed. */
-const BUDGET = { atOnce: 11_200, everything: 64_000 };
+const BUDGET = { atOnce: 11_700, everything: 68_000 };
 
 /** The modules that importing `entry` loads at once. */
 function loadedBy(entry: string): { modules: string[]; others: string[] } {

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Auth } from "../../lib/auth.ts";
 import { AuthError } from "../../lib/errors.ts";
 import {
   type MetadataStore,
   OAuthClient,
   type OAuthClientOptions,
 } from "../../lib/oauth/client.ts";
+import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { FakeResponse, fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";
@@ -136,4 +138,31 @@ test("OAuthClient goes on with a store that can neither be read nor written", as
   assertEquals(await signIn({ metadata: broken }), "discovery /token");
   assertEquals(await signIn({ metadata: broken }), "discovery /token");
   assert(await signIn() === "discovery /token");
+});
+
+test("Auth in a second process asks nothing with a valid token, and once with an expired one", async () => {
+  const { clock, server } = world({ rotate: true });
+  const storageProvider = new MemoryStorage();
+  const inNewProcess = async (): Promise<string[]> => {
+    const before = server.requests.length;
+    const auth = Auth.fromOAuthUserDeviceCode({
+      clientId: "app",
+      profileName: "shared",
+      environment: server.environment,
+      fetch: server.fetch,
+      storageProvider,
+      clock,
+    });
+    await auth.accessToken();
+    return server.requests.slice(before).map(({ path }) => path);
+  };
+  const expired = { access_token: "AT0", refresh_token: "RT0", _iat: 1, _exp: 2 };
+  await storageProvider.save(".planet/shared/token.json", expired);
+  assertEquals((await inNewProcess()).length, 2);
+  assertEquals(await inNewProcess(), []);
+  clock.advance(3_600_000);
+  assertEquals(await inNewProcess(), ["/token"]);
+  const keys: string[] = [];
+  for await (const key of storageProvider.list(".planet/shared/")) keys.push(key);
+  assertEquals(keys.sort(), [".planet/shared/discovery.json", ".planet/shared/token.json"]);
 });

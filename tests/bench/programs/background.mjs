@@ -1,5 +1,6 @@
-// API calls one after the other through several lives of a token; prints the times of those that
-// overlap a request of the token endpoint, and of the others, in microseconds.
+// API calls one after the other through several lives of a token. For each renewal, prints the times
+// of the calls that overlap the request of the token endpoint, and of those in as long a time just
+// before it, in microseconds: what else the machine does changes from second to second.
 const [runtimePath, origin, lives] = globalThis.Deno?.args ?? process.argv.slice(2);
 const { Auth, MemoryStorage } = await import(runtimePath);
 let renewing = 0;
@@ -31,20 +32,37 @@ const call = async () => {
   await answer.text();
 };
 for (let i = 0; i < 500; i++) await call();
-const during = [];
-const outside = [];
+const found = [];
+let before = [];
+let during = [];
 while (renewals <= Number(lives)) {
-  const before = renewing > 0;
+  const overlaps = renewing > 0;
   const since = performance.now();
   await call();
-  const time = (performance.now() - since) * 1000;
-  (before || renewing > 0 ? during : outside).push(time);
+  const now = performance.now();
+  const entry = { since, time: (now - since) * 1000 };
+  if (overlaps || renewing > 0) during.push(entry);
+  else if (during.length === 0) before.push(entry);
+  if (during.length > 0 && renewing === 0) {
+    const began = during[0].since;
+    const length = now - began;
+    before = before.filter(({ since }) => since >= began - length);
+    found.push({ during, before });
+    [before, during] = [[], []];
+  }
 }
-const at = (values, q) => values.sort((a, b) => a - b)[Math.floor((values.length - 1) * q)];
-const tell = (values) => ({
-  count: values.length,
-  p50: at(values, 0.5),
-  p99: at(values, 0.99),
-  max: at(values, 1),
+const at = (entries, q) => {
+  const times = entries.map(({ time }) => time).sort((a, b) => a - b);
+  return times[Math.floor((times.length - 1) * q)];
+};
+const tell = (entries) => ({
+  count: entries.length,
+  p50: at(entries, 0.5),
+  p99: at(entries, 0.99),
+  max: at(entries, 1),
 });
-console.log(JSON.stringify({ during: tell(during), outside: tell(outside), renewals }));
+console.log(
+  JSON.stringify(
+    found.map(({ during, before }) => ({ during: tell(during), before: tell(before) })),
+  ),
+);
