@@ -456,6 +456,8 @@ function ownsKey(client: KeySettings): boolean {
 
 /** Tells whether a store is that of files, encrypted by `sops` or not. */
 async function isFileStorage(storage: ObjectStorageProvider): Promise<boolean> {
+  // Loads nothing for a store that cannot be one of files.
+  if (!("root" in storage)) return false;
   const { FileStorage } = await import("./storage/file.ts");
   if (storage instanceof FileStorage) return true;
   return storage instanceof (await import("./storage/sops.ts")).SopsStorage;
