@@ -143,8 +143,9 @@ export class AuthWork {
       revoked = true;
     } catch (error) {
       if (!(error instanceof AuthError)) throw error;
-      // Not offered for tokens of this kind (RFC 7009 §2.2.1).
-      if (error.oauthError === "unsupported_token_type") return;
+      // A server need not offer it for access tokens (RFC 7009 §2, §2.2.1).
+      const isOffered = error.oauthError !== "unsupported_token_type";
+      if (!isOffered && tokens?.refreshToken === undefined) return;
       throw new AuthError(
         error.code,
         `Signed out on this machine, but the server could not be told; the session ends there by itself. ${error.message}`,
