@@ -143,8 +143,9 @@ export class AuthWork {
       revoked = true;
     } catch (error) {
       if (!(error instanceof AuthError)) throw error;
-      // Not offered for tokens of this kind (RFC 7009 §2.2.1).
-      if (error.oauthError === "unsupported_token_type") return;
+      // A server need not offer it for access tokens (RFC 7009 §2, §2.2.1).
+      const isOffered = error.oauthError !== "unsupported_token_type";
+      if (!isOffered && tokens?.refreshToken === undefined) return;
       throw new AuthError(
         error.code,
         `Signed out on this machine, but the server could not be told; the session ends there by itself. ${error.message}`,
@@ -456,6 +457,8 @@ function ownsKey(client: KeySettings): boolean {
 
 /** Tells whether a store is that of files, encrypted by `sops` or not. */
 async function isFileStorage(storage: ObjectStorageProvider): Promise<boolean> {
+  // Loads nothing for a store that cannot be one of files.
+  if (!("root" in storage)) return false;
   const { FileStorage } = await import("./storage/file.ts");
   if (storage instanceof FileStorage) return true;
   return storage instanceof (await import("./storage/sops.ts")).SopsStorage;

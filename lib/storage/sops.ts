@@ -97,11 +97,16 @@ export class SopsStorage implements ObjectStorageProvider {
     this.#run = run;
   }
 
+  /** The folder that keys start from. */
+  get root(): string {
+    return this.#files.root;
+  }
+
   /** Reads an object, decrypted. */
   async load(key: string): Promise<JsonObject | undefined> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.load(key);
-    const path = `${this.#files.root}/${real}`;
+    const path = `${this.root}/${real}`;
     const { code, output } = await this.#sops(["-d", ...JSON_TYPES, path], "");
     if (code !== 0 && !await this.#files.exists(real)) return undefined;
     let value: unknown;
@@ -123,7 +128,7 @@ export class SopsStorage implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.save(key, value);
-    const path = `${this.#files.root}/${real}`;
+    const path = `${this.root}/${real}`;
     const like = optionsLike(await this.#files.load(real).catch(() => undefined));
     // Without a file to read, it reads its pipe; Node's pipes are sockets, which have no /dev/stdin.
     const args = ["encrypt", ...JSON_TYPES, ...like, "--filename-override", path];
