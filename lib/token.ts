@@ -92,6 +92,18 @@ function storable(raw: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(raw).filter(([, value]) => isStorable(value)));
 }
 
+/** What a sign-in replaces, whether the new one has it or not (RFC 6749 §5.1). */
+const RESPONSE_MEMBERS: readonly string[] = [
+  "_exp",
+  "_iat",
+  "access_token",
+  "expires_in",
+  "id_token",
+  "refresh_token",
+  "scope",
+  "token_type",
+];
+
 /**
  * The tokens of one session. Immutable; keeps every member it was made of, and
  * shows none of them to `console.log` or `JSON.stringify`.
@@ -223,9 +235,14 @@ export class TokenSet {
       other.refreshToken === this.refreshToken;
   }
 
-  /** The members to store: all that was read or received, plus `_iat` and `_exp`. */
-  toStored(): JsonObject {
-    return { ...this.#raw };
+  /**
+   * The members to store: all that was read or received, plus `_iat` and `_exp`; and
+   * of `before`, in whose place they are stored, what is no part of a token response.
+   */
+  toStored(before?: TokenSet): JsonObject {
+    const kept: JsonObject = before === undefined ? {} : { ...before.#raw };
+    for (const member of RESPONSE_MEMBERS) delete kept[member];
+    return { ...kept, ...this.#raw };
   }
 
   /** What JSON may show: times only, no token. */

@@ -111,3 +111,19 @@ test("readJwtClaims() reads claims and shrugs at everything else", () => {
     assertEquals(readJwtClaims(token), undefined, token);
   }
 });
+
+test("TokenSet.toStored() keeps what is no part of a token response from what it replaces", () => {
+  const before = TokenSet.fromStored(
+    { access_token: "A0", refresh_token: "R0", scope: "old", _exp: 5, mine: { a: 1 } },
+    0,
+    "k",
+  );
+  const fresh = TokenSet.fromResponse({ access_token: "A1", expires_in: 100 }, 1_000_000);
+  assertEquals(fresh.toStored(before), {
+    access_token: "A1",
+    expires_in: 100,
+    mine: { a: 1 },
+    _iat: 1000,
+    _exp: 1100,
+  });
+});

@@ -120,7 +120,7 @@ export class Renewer {
       // Kept for the next call should the store fail: a person need not sign in twice.
       this.#unsaved = { tokens, base, signedIn: true };
       await prepareStorage(storage);
-      await storage.save(tokenKey, tokens.toStored());
+      await storage.save(tokenKey, tokens.toStored(base));
       await writeFailures(storage, tokenKey, {});
       this.#unsaved = undefined;
       this.#ownerChecked = true;
@@ -156,14 +156,14 @@ export class Renewer {
   /** Saves new tokens, then lets them be used; `undefined` where the lock was lost before. */
   async #keep(
     storage: ObjectStorageProvider,
-    { tokens, signedIn }: Unsaved,
+    { base, signedIn, tokens }: Unsaved,
     lease: AbortSignal,
     background: boolean,
   ): Promise<TokenSet | undefined> {
     if (lease.aborted) return undefined;
     try {
       if (signedIn) await this.#options.prepareStorage(storage);
-      await storage.save(this.#options.tokenKey, tokens.toStored());
+      await storage.save(this.#options.tokenKey, tokens.toStored(base));
     } catch (error) {
       if (lease.aborted) return undefined;
       throw error;

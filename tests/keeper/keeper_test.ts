@@ -459,9 +459,11 @@ test("Keeper signs a service account in, stores its token, and signs in again at
 
 test("Keeper signs a service account in again where its refresh token is dead", async () => {
   const { make, server, storage } = world({ unattended: true });
-  await storage.save(KEY, stored(100, { refresh_token: "r-dead" }));
+  await storage.save(KEY, stored(100, { refresh_token: "r-dead", mine: 1 }));
   assertEquals(await make().authorization(), "Bearer a1");
   assertEquals([server.refreshes, server.logins], [["r-dead"], 1]);
+  const { mine, refresh_token } = (await storage.load(KEY))!;
+  assertEquals([mine, refresh_token], [1, undefined], "others' members stay, dead tokens do not");
 });
 
 test("Keeper puts an unreadable token object of a service account aside", async () => {
