@@ -24,6 +24,9 @@ const LARGEST_BODY = 1_048_576;
 /** Clocks that differ by less agree, in milliseconds: an answer takes a while, and dates are whole seconds. */
 const SAME_TIME_MS = 30_000;
 
+/** Clocks that differ by more are wrong rather than off, and may be set right any time. */
+const OFF_MS = 1_800_000;
+
 /** An answer of the authorization server, read whole. */
 export interface Answer {
   /** HTTP status. */
@@ -123,7 +126,7 @@ export async function exchange(
       status: response.status,
       ...(json === undefined ? {} : { json }),
       ...(wait === undefined ? {} : { retryAt: now + wait }),
-      ...(Math.abs(aheadMs) > SAME_TIME_MS ? { aheadMs } : {}),
+      ...(Math.abs(aheadMs) > SAME_TIME_MS && Math.abs(aheadMs) <= OFF_MS ? { aheadMs } : {}),
     };
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
