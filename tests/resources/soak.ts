@@ -16,7 +16,7 @@
 import process from "node:process";
 import { Auth, AuthError, MemoryStorage, Session } from "../../mod.ts";
 import { approveDevice } from "../sandbox/person.ts";
-import { startSandbox } from "../sandbox/sandbox.ts";
+import { type Sandbox, startSandbox } from "../sandbox/sandbox.ts";
 
 /** What came of a soak. */
 export interface SoakReport {
@@ -45,7 +45,15 @@ function memoryMiB(): number {
 
 /** Runs a soak. */
 export async function soak(seconds: number, callers: number): Promise<SoakReport> {
-  await using sandbox = await startSandbox({ accessTokenSeconds: 5, deviceInterval: 1 });
+  const sandbox = await startSandbox({ accessTokenSeconds: 5, deviceInterval: 1 });
+  try {
+    return await run(sandbox, seconds, callers);
+  } finally {
+    await sandbox.close();
+  }
+}
+
+async function run(sandbox: Sandbox, seconds: number, callers: number): Promise<SoakReport> {
   const storage = new MemoryStorage();
   let refreshes = 0;
   let refreshFailures = 0;
