@@ -4,9 +4,9 @@
  *
  * Deno gets the git-ignored `.deno.links.json`: `deno.json` with a lock file of its own, so that
  * the tracked one never changes, and, where JSR does not answer, with `links` to the stand-ins
- * of `tests/_std`. Bun and Node, which read neither file, get the stand-ins as
- * `node_modules/@std/*`: plain JavaScript, because Node strips no types there, and stand-ins
- * even where JSR answers, because the stable `@std/fs` needs Deno.
+ * of `tests/_std`. Bun and Node, which read neither file, get `node_modules/@std/*`: the
+ * packages of JSR's npm side, or else the stand-ins as plain JavaScript, because Node strips no
+ * types there. `@std/fs` is a stand-in there in any case: the stable one needs Deno.
  *
  * Imports nothing from a registry: this must run first on a fresh clone. Needs Deno.
  *
@@ -74,11 +74,53 @@ function sources(folder: string): string[] {
     .filter((name) => name.endsWith(".ts")).sort();
 }
 
-/** Puts the stand-ins into `node_modules/@std` for Bun and Node. */
-export async function writeNodeModules(): Promise<void> {
-  for (const name of STAND_INS) {
+/** The packages that Bun and Node get from JSR. */
+const ON_NPM: readonly string[] = ["assert", "path"];
+
+/** Installs packages of JSR by its npm side into a folder of their own; tells whether it worked. */
+async function installFromJsr(): Promise<boolean> {
+  const own = Deno.env.get("JSR_URL");
+  const registry = own
+    ? new URL("npm/", own.endsWith("/") ? own : `${own}/`)
+    : "https://npm.jsr.io";
+  const { imports } = JSON.parse(fs.readFileSync(path.join(ROOT, "deno.json"), "utf8"));
+  const dependencies = Object.fromEntries(ON_NPM.map((name) => {
+    const version = String(imports[`@std/${name}`]).split("@").at(-1);
+    return [`@std/${name}`, `npm:@jsr/std__${name}@${version}`];
+  }));
+  const folder = path.join(CACHE, "std");
+  write(path.join(folder, ".npmrc"), `@jsr:registry=${registry}\n`);
+  write(path.join(folder, "package.json"), JSON.stringify({ private: true, dependencies }));
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["install", "--quiet", "--no-lock", "--node-modules-dir=auto"],
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  if (!success) console.error(`Bun and Node get stand-ins: ${new TextDecoder().decode(stderr)}`);
+  return success;
+}
+
+/** Puts the real packages into `node_modules/@std`; tells which of them are there. */
+async function linkFromJsr(): Promise<readonly string[]> {
+  if (!await installFromJsr()) return [];
+  for (const name of ON_NPM) {
+    const to = path.join(ROOT, "node_modules/@std", name);
+    fs.rmSync(to, { recursive: true, force: true });
+    fs.mkdirSync(path.dirname(to), { recursive: true });
+    fs.symlinkSync(path.join(CACHE, "std/node_modules/@std", name), to, "junction");
+  }
+  return ON_NPM;
+}
+
+/** Puts `@std/*` into `node_modules` for Bun and Node; the answer names those that come from JSR. */
+export async function writeNodeModules(jsr: boolean): Promise<readonly string[]> {
+  const real = jsr ? await linkFromJsr() : [];
+  for (const name of STAND_INS.filter((name) => !real.includes(name))) {
     const from = path.join(ROOT, "tests/_std", name);
     const to = path.join(ROOT, "node_modules/@std", name);
+    // A real one of an earlier run gives way.
+    if (fs.lstatSync(to, { throwIfNoEntry: false })?.isSymbolicLink()) fs.rmSync(to);
     const meta = JSON.parse(fs.readFileSync(path.join(from, "deno.json"), "utf8"));
     const files = sources(from);
     const stamp = JSON.stringify([
@@ -109,6 +151,7 @@ export async function writeNodeModules(): Promise<void> {
     write(path.join(to, "package.json"), JSON.stringify(manifest, null, 2) + "\n");
     write(seen, stamp);
   }
+  return real;
 }
 
 /** Sets up this folder for Deno; the answer tells whether the real `@std/*` are used. */

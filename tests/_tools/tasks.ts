@@ -148,7 +148,8 @@ async function main([task = "", ...args]: string[]): Promise<number> {
   if (there(...packages).length < packages.length) {
     await deno("install", "--quiet", ...CONFIG);
   }
-  await writeNodeModules();
+  const real = await writeNodeModules(jsr);
+  if (jsr) console.error(`Bun and Node have these of @std from JSR: ${real.join(", ") || "none"}.`);
   const sandbox = (file: string) => path.join(ROOT, "tests/sandbox", file);
   switch (task) {
     case "setup":

@@ -149,8 +149,14 @@ class Registry {
     try {
       const here = ["--quiet", "--no-config", "--no-lock"];
       const names = sources.map((path) => `.${path}`);
+      const texts = await Promise.all(
+        sources.map((path) => readFile(join(folder, version, path), "utf8")),
+      );
+      // Deno writes no declarations where they lead into another package.
+      const isTyped = !texts.some((text) => /["']jsr:/.test(text));
+      const declare = isTyped ? ["--declaration"] : [];
       const { code, output } = await runCommand(
-        [Deno.execPath(), "transpile", ...here, "--declaration", "--outdir", made, ...names],
+        [Deno.execPath(), "transpile", ...here, ...declare, "--outdir", made, ...names],
         { cwd: join(folder, version) },
       );
       if (code !== 0) throw new Error(`Cannot make JavaScript of ${name}: ${output}`);
@@ -168,6 +174,7 @@ class Registry {
         } else if (sources.includes(path)) {
           const stem = path.slice(0, -".ts".length);
           add(`${stem}.js`, await readFile(join(made, `${stem}.js`), "utf8"));
+          if (!isTyped) continue;
           const types = await readFile(join(made, `${stem}.d.ts`), "utf8");
           add(`/_dist${stem}.d.ts`, types.replace(/^\/\/\/ <amd-module.*\n/m, ""));
         }
@@ -181,7 +188,7 @@ class Registry {
           Object.entries(exports).map(([key, path]) => {
             const stem = path.replace(/\.ts$/, "");
             return [key, {
-              types: stem.replace(/^\./, "./_dist") + ".d.ts",
+              ...(isTyped ? { types: stem.replace(/^\./, "./_dist") + ".d.ts" } : {}),
               default: `${stem}.js`,
             }];
           }),
