@@ -8,8 +8,9 @@ import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, type JsonObject } from "../../mod.ts";
 import { toPythonJson } from "../../lib/storage/json.ts";
+import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
-import { freePort, PERSON, SKIP_BUT_DENO, withPython } from "./python.ts";
+import { PERSON, SKIP_BUT_DENO, withPython } from "./python.ts";
 
 const options = SKIP_BUT_DENO === undefined ? {} : { skip: SKIP_BUT_DENO };
 

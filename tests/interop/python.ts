@@ -8,7 +8,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { createServer } from "node:net";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { FileStorage, type JsonObject, type LoginUI } from "../../mod.ts";
@@ -168,18 +167,6 @@ export const PERSON: LoginUI = {
     return true;
   },
 };
-
-/** A port that is free just now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** A sandbox, a home folder, and Python in it. */
 export interface InteropWorld {

@@ -5,13 +5,13 @@
  */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { Auth, type JsonObject, type SessionOptions } from "../../mod.ts";
+import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
 import { withVariables } from "../_support/variables.ts";
 import { writeBrowser } from "../sandbox/browser.ts";
 import { approveDevice } from "../sandbox/person.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import {
-  freePort,
   type InteropWorld,
   PERSON,
   PythonError,

@@ -10,11 +10,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../_support/free_port.ts";
 import { writeBrowser } from "./browser.ts";
 import { approveDevice, open } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
@@ -79,14 +79,6 @@ export function findRuntime(runtime: ExampleRuntime): { path: string } | { missi
     }
   }
   return { path };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Makes a world for examples: a sandbox, an empty home folder, a browser. */
