@@ -15,32 +15,22 @@ import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/types.ts";
 import { TokenSet } from "../token.ts";
 import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
-import { oauthError, throwForAnswer } from "./errors.ts";
+import { malformed, oauthError, throwForAnswer } from "./errors.ts";
+import { ServerMetadata, type ServerOptions } from "./server_metadata.ts";
 import type { TokenValidator } from "./token_validator.ts";
-import { type Answer, exchange, surelyUnsent, type TransportOptions } from "./transport.ts";
+import {
+  type Answer,
+  asResponse,
+  exchange,
+  surelyUnsent,
+  type TransportOptions,
+} from "./transport.ts";
 
 /** Most requests that one call may make of the token endpoint. */
 const MOST_TRIES = 3;
 
-/** How long what was found out about a server is used, in milliseconds: a day. */
-const METADATA_LIFE_MS = 86_400_000;
-
 /** Longest wait inside a call that a server may ask for, in milliseconds. */
 const LONGEST_PAUSE_MS = 5_000;
-
-/** Endpoints by their names in a server's metadata (RFC 8414 §2). */
-export type Endpoints = {
-  readonly [
-    name in
-      | "authorization_endpoint"
-      | "device_authorization_endpoint"
-      | "introspection_endpoint"
-      | "jwks_uri"
-      | "revocation_endpoint"
-      | "token_endpoint"
-      | "userinfo_endpoint"
-  ]?: string;
-};
 
 /** What a JWT must be besides genuine. */
 export interface TokenChecks {
@@ -53,13 +43,7 @@ export interface TokenChecks {
 }
 
 /** Who asks, and whom. */
-export interface OAuthClientOptions extends TransportOptions, ClientProof {
-  /** Issuer of the authorization server (RFC 8414 §2), where it is found. */
-  readonly issuer: string;
-  /** What the server calls itself, where that differs from `issuer`. */
-  readonly expectedIssuer?: string;
-  /** Endpoints that are known, and need not be found. */
-  readonly endpoints?: Endpoints;
+export interface OAuthClientOptions extends TransportOptions, ServerOptions, ClientProof {
   /** More parameters of a sign-in; they never replace those of the standard. */
   readonly extra?: Readonly<Record<string, string>>;
   /** Client identifier (RFC 6749 §2.2). */
@@ -68,16 +52,6 @@ export interface OAuthClientOptions extends TransportOptions, ClientProof {
   readonly audience?: string;
   /** Scopes to ask for (RFC 6749 §3.3); empty leaves them to the server. */
   readonly scopes: readonly string[];
-  /** Keeps what was found out about the server, so that other processes need not ask. */
-  readonly metadata?: MetadataStore;
-}
-
-/** Keeps one object; what fails counts as nothing kept. */
-export interface MetadataStore {
-  /** Reads the object; `undefined` where there is none. */
-  load(): Promise<JsonObject | undefined>;
-  /** Replaces the object. */
-  save(value: JsonObject): Promise<void>;
 }
 
 /** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
@@ -104,16 +78,6 @@ interface RequestOptions {
 
 function isLoopback(url: URL): boolean {
   return url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
-}
-
-/** Turns what oauth4webapi says about an answer into our error; its own cause quotes the answer. */
-function malformed(what: string, error: unknown): AuthError {
-  if (error instanceof AuthError) return error;
-  const detail = error instanceof Error ? error.message : "unknown reason";
-  return new AuthError(
-    "malformed_response",
-    `Report this to the operator of the authorization server: ${what} is not as the standard has it (${detail}).`,
-  );
 }
 
 /** Compares without telling, by its time, where two strings differ. */
@@ -151,9 +115,7 @@ export class OAuthClient {
   readonly #client: oauth.Client;
   readonly #authentication: ClientAuthentication;
   readonly #insecure: boolean;
-  #server: Promise<oauth.AuthorizationServer> | undefined;
-  /** Whether what is kept may be used; not after it failed. */
-  #trustsKept = true;
+  readonly #server: ServerMetadata;
   #validator: Promise<TokenValidator> | undefined;
 
   /** Makes a client; nothing is sent yet. */
@@ -162,16 +124,18 @@ export class OAuthClient {
     this.#client = { client_id: options.clientId, [oauth.clockTolerance]: 60 };
     this.#authentication = new ClientAuthentication(options, options.clock);
     this.#insecure = isLoopback(new URL(options.issuer));
+    this.#server = new ServerMetadata(options, () => this.#fetchDocument());
   }
 
   /** Whether the server has an endpoint for revocation (RFC 7009 §2). */
   async canRevoke(signal?: AbortSignal): Promise<boolean> {
-    return (await this.#about(["revocation_endpoint"], signal)).revocation_endpoint !== undefined;
+    return (await this.#server.about(["revocation_endpoint"], signal)).revocation_endpoint !==
+      undefined;
   }
 
   /** Prepares an authorization request with fresh `state`, `nonce` and code verifier (RFC 7636 §4.1). */
   async authorize(signal?: AbortSignal): Promise<PendingAuthorization> {
-    const server = await this.#about(["authorization_endpoint", "token_endpoint"], signal);
+    const server = await this.#server.about(["authorization_endpoint", "token_endpoint"], signal);
     if (server.authorization_endpoint === undefined) throw this.#missing("authorization endpoint");
     const endpoint = this.#page(server.authorization_endpoint, "the authorization endpoint");
     const state = oauth.generateRandomState();
@@ -261,7 +225,7 @@ export class OAuthClient {
 
   /** Asks for a device and a user code (RFC 8628 §3.1). */
   async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
-    const server = await this.#about(["device_authorization_endpoint"], signal);
+    const server = await this.#server.about(["device_authorization_endpoint"], signal);
     const endpoint = server.device_authorization_endpoint;
     if (endpoint === undefined) {
       throw this.#missing("device authorization endpoint");
@@ -323,7 +287,7 @@ export class OAuthClient {
     deviceCode: string,
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
-    const server = await this.#about(["token_endpoint"], signal);
+    const server = await this.#server.about(["token_endpoint"], signal);
     try {
       return await this.#token(
         (options) =>
@@ -348,7 +312,7 @@ export class OAuthClient {
 
   /** Signs in as the client itself (RFC 6749 §4.4). */
   async clientCredentials(signal?: AbortSignal): Promise<TokenSet> {
-    const server = await this.#about(["token_endpoint"], signal);
+    const server = await this.#server.about(["token_endpoint"], signal);
     return await this.#token(
       (options) =>
         oauth.clientCredentialsGrantRequest(
@@ -370,7 +334,7 @@ export class OAuthClient {
    * @throws {AuthError} `session_expired` where the server calls it invalid, and the codes of a token request.
    */
   async refresh(current: TokenSet, signal?: AbortSignal): Promise<TokenSet> {
-    const server = await this.#about(["token_endpoint"], signal);
+    const server = await this.#server.about(["token_endpoint"], signal);
     const refreshToken = current.refreshToken;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
     return await this.#token(
@@ -393,7 +357,7 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<void> {
-    const server = await this.#about(["revocation_endpoint"], signal);
+    const server = await this.#server.about(["revocation_endpoint"], signal);
     const proof = this.#authentication.for(server.revocation_endpoint);
     await this.#send(
       "the revocation endpoint",
@@ -416,7 +380,7 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const server = await this.#about(["introspection_endpoint"], signal);
+    const server = await this.#server.about(["introspection_endpoint"], signal);
     if (server.introspection_endpoint === undefined) throw this.#missing("introspection endpoint");
     const proof = this.#authentication.for(server.introspection_endpoint);
     const what = "the introspection endpoint";
@@ -435,7 +399,7 @@ export class OAuthClient {
 
   /** Asks the server who signed in (OpenID Connect Core §5.3). */
   async userinfo(accessToken: string, signal?: AbortSignal): Promise<JsonObject> {
-    const server = await this.#about(["userinfo_endpoint"], signal);
+    const server = await this.#server.about(["userinfo_endpoint"], signal);
     if (server.userinfo_endpoint === undefined) throw this.#missing("userinfo endpoint");
     const what = "the userinfo endpoint";
     const { json } = await this.#send(
@@ -482,7 +446,7 @@ export class OAuthClient {
     signal?: AbortSignal,
   ): Promise<JsonObject> {
     const { expectedIssuer } = this.#options;
-    const issuer = expectedIssuer ?? (await this.#discover(signal)).issuer;
+    const issuer = expectedIssuer ?? (await this.#server.discover(signal)).issuer;
     this.#validator ??= import("./token_validator.ts").then(({ TokenValidator }) =>
       new TokenValidator(() => this.#fetchKeys(), () => this.#options.clock.now())
     );
@@ -491,7 +455,7 @@ export class OAuthClient {
   }
 
   async #fetchKeys(): Promise<readonly JsonObject[]> {
-    const { jwks_uri } = await this.#about(["jwks_uri"]);
+    const { jwks_uri } = await this.#server.about(["jwks_uri"]);
     if (jwks_uri === undefined) throw this.#missing("address of its keys");
     const what = "the server's key set";
     const address = this.#page(jwks_uri, what);
@@ -514,17 +478,6 @@ export class OAuthClient {
     };
   }
 
-  /** The server, as far as `needs` go: it is asked only for what is not known already. */
-  async #about(
-    needs: readonly (keyof Endpoints)[],
-    signal?: AbortSignal,
-  ): Promise<oauth.AuthorizationServer> {
-    const { endpoints = {}, expectedIssuer, issuer } = this.#options;
-    return needs.every((name) => endpoints[name] !== undefined)
-      ? { issuer: expectedIssuer ?? issuer, ...endpoints }
-      : { ...await this.#discover(signal), ...endpoints };
-  }
-
   #missing(what: string): AuthError {
     return new AuthError(
       "client_rejected",
@@ -532,76 +485,14 @@ export class OAuthClient {
     );
   }
 
-  /** Finds the endpoints once; a failed look-up is not kept, an aborted caller does not stop it. */
-  #discover(signal?: AbortSignal): Promise<oauth.AuthorizationServer> {
-    this.#server ??= this.#findServer().catch((error) => {
-      this.#server = undefined;
-      throw error;
-    });
-    return abandonable(this.#server, signal);
-  }
-
-  async #findServer(): Promise<oauth.AuthorizationServer> {
-    return await this.#keptServer() ?? await this.#fetchMetadata();
-  }
-
-  /** What was found out before, by this process or another, where it is fresh and of this issuer. */
-  async #keptServer(): Promise<oauth.AuthorizationServer | undefined> {
-    const { clock, issuer, metadata } = this.#options;
-    if (metadata === undefined || !this.#trustsKept) return undefined;
-    const kept = await metadata.load().catch(() => undefined);
-    const age = clock.now() - Number(kept?.read_at) * 1000;
-    const { document } = kept ?? {};
-    if (kept?.read_from !== issuer || !(age >= 0 && age < METADATA_LIFE_MS)) return undefined;
-    if (typeof document !== "object" || document === null || Array.isArray(document)) {
-      return undefined;
-    }
-    // The same check as of a document that has just come.
-    return await oauth.processDiscoveryResponse(this.#expectedIssuer(), asResponse(document))
-      .catch(() => undefined);
-  }
-
-  /** Makes the next look-up ask the server, because what was kept may be out of date. */
-  #distrustKept(failure: unknown): void {
-    // A server that answers as the standard has it is the one that was found.
-    if (!(failure instanceof AuthError) || failure.oauthError !== undefined) return;
-    if (failure.retryAt !== undefined || this.#options.metadata === undefined) return;
-    this.#trustsKept = false;
-    this.#server = undefined;
-  }
-
-  #expectedIssuer(): URL {
-    return new URL(this.#options.expectedIssuer ?? this.#options.issuer);
-  }
-
-  async #fetchMetadata(): Promise<oauth.AuthorizationServer> {
+  async #fetchDocument(): Promise<JsonObject | undefined> {
     const issuer = new URL(this.#options.issuer);
-    const expected = this.#expectedIssuer();
-    const what = "the discovery document";
     const { json } = await this.#send(
-      what,
+      "the discovery document",
       (options) => oauth.discoveryRequest(issuer, options),
       { idempotent: true },
     );
-    if (json === undefined) throw malformed(what, new Error("no JSON object"));
-    let server: oauth.AuthorizationServer;
-    try {
-      server = await oauth.processDiscoveryResponse(expected, asResponse(json));
-    } catch (error) {
-      if (typeof json.issuer === "string" && json.issuer !== expected.href) {
-        throw new AuthError(
-          "issuer_mismatch",
-          `Check the address of the authorization server: what is at ${issuer.origin} calls itself by another issuer (RFC 8414 §3.3).`,
-        );
-      }
-      throw malformed(what, error);
-    }
-    const { clock, metadata } = this.#options;
-    const read_at = Math.floor(clock.now() / 1000);
-    const kept: JsonObject = { read_at, read_from: this.#options.issuer, document: json };
-    // Keeping it is a courtesy to others; who cannot goes on without.
-    await metadata?.save(kept).catch(() => {});
-    return server;
+    return json;
   }
 
   /** One call of the token endpoint, checked by oauth4webapi. */
@@ -681,7 +572,7 @@ export class OAuthClient {
       }
       const wait = pauseBefore(failure, round, options.idempotent === true, clock.now());
       if (round >= tries || wait === undefined) {
-        this.#distrustKept(failure);
+        this.#server.distrust(failure);
         throw failure;
       }
       await clock.sleep(wait, options.signal);
@@ -715,10 +606,4 @@ function asAuthError(error: unknown, what: string): unknown {
   const ours = error instanceof AuthError || !(error instanceof Error) ||
     !("code" in error && String(error.code).startsWith("OAUTH_"));
   return ours ? error : malformed(`the address of ${what}`, error);
-}
-
-function asResponse(json: JsonObject | undefined): Response {
-  return new Response(JSON.stringify(json ?? null), {
-    headers: { "content-type": "application/json" },
-  });
 }

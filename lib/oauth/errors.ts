@@ -81,3 +81,13 @@ export function throwForAnswer(answer: Answer, what: string): void {
     `Check the address of the authorization server: ${what} answered ${status} without an OAuth error.`,
   );
 }
+
+/** Turns what oauth4webapi says about an answer into our error; its own cause quotes the answer. */
+export function malformed(what: string, error: unknown): AuthError {
+  if (error instanceof AuthError) return error;
+  const detail = error instanceof Error ? error.message : "unknown reason";
+  return new AuthError(
+    "malformed_response",
+    `Report this to the operator of the authorization server: ${what} is not as the standard has it (${detail}).`,
+  );
+}

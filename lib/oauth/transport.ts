@@ -146,3 +146,10 @@ export async function exchange(
     caller?.removeEventListener("abort", onAbort);
   }
 }
+
+/** An answer as a `Response`, which is what oauth4webapi checks. */
+export function asResponse(json: JsonObject | undefined): Response {
+  return new Response(JSON.stringify(json ?? null), {
+    headers: { "content-type": "application/json" },
+  });
+}

@@ -1,11 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
 import { AuthError } from "../../lib/errors.ts";
-import {
-  type MetadataStore,
-  OAuthClient,
-  type OAuthClientOptions,
-} from "../../lib/oauth/client.ts";
+import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
+import type { MetadataStore } from "../../lib/oauth/server_metadata.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
