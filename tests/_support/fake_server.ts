@@ -10,6 +10,7 @@
 
 import type { PlanetEnvironment } from "../../lib/environment.ts";
 import { listen, readBody } from "../sandbox/http_server.ts";
+import { noteSecrets } from "./secrets.ts";
 
 /**
  * One answer: the code of an OAuth error (status 400), an object (JSON, status
@@ -155,6 +156,7 @@ export function fakeServer(options: FakeServerOptions = {}): FakeServer {
   };
   const answer = async (request: FakeRequest): Promise<FakeAnswer> => {
     requests.push(request);
+    noteSecrets(request.form, request.headers.get("authorization"));
     const { path } = request;
     const scripts: Record<string, [FakeScript | undefined, (r: FakeRequest) => FakeAnswer]> = {
       "/token": [options.token, tokens],

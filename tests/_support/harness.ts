@@ -2,10 +2,14 @@
  * One `test()` for every runtime: `Deno.test` with its leak checks under Deno, that of
  * `node:test` in Bun and Node.
  *
+ * Every test is watched: it fails where it prints a secret (`secrets.ts`).
+ *
  * A skipped test prints one line, `SKIPPED <name>: <reason>`, which the test runner collects.
  *
  * @module
  */
+
+import { watched } from "./secrets.ts";
 
 /** How a test runs. */
 export interface TestOptions {
@@ -62,7 +66,7 @@ export function test(
 ): void {
   const { leaks, skip, timeoutMs = 60_000 } = options;
   if (skip !== undefined) console.log(`SKIPPED ${name}: ${skip}`);
-  const body = () => bounded(fn, timeoutMs);
+  const body = () => watched(() => bounded(fn, timeoutMs));
   if (deno) {
     deno.test({
       name,

@@ -17,6 +17,7 @@ import {
   type AuthorizationServerCounters,
   type AuthorizationServerSettings,
 } from "./authorization_server.ts";
+import { noteSecrets } from "../_support/secrets.ts";
 import { DataApi } from "./data_api.ts";
 import { listen, type Listening, readBody, sendJson } from "./http_server.ts";
 
@@ -330,6 +331,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         status: undefined,
       };
       log.entries.push(entry);
+      noteSecrets(form, request.headers.authorization);
       response.on("finish", () => entry.status = response.statusCode);
       if (entry.kind === "token") await pause(settings.tokenLatencyMs);
       const fault = await faultFor(entry);
