@@ -5,6 +5,7 @@
  */
 
 import { AuthError } from "../errors.ts";
+import { sameText } from "../same_text.ts";
 import type { ParsedCallbackUrl } from "./callback_url.ts";
 import { page, type PageAnswer } from "./pages.ts";
 import type { CallbackExpectation, CallbackPageKind } from "./types.ts";
@@ -37,12 +38,6 @@ export interface CallbackAnswer extends PageAnswer {
 
 /** Longest target and form that are looked at. */
 export const MAX_BYTES = 16_384;
-
-function sameText(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < b.length; i++) difference |= (a.charCodeAt(i) || 0) ^ b.charCodeAt(i);
-  return difference === 0;
-}
 
 /** Creates the handler of one attempt, listening on `port`. */
 export function createHandler(

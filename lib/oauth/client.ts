@@ -12,6 +12,7 @@
 import * as oauth from "oauth4webapi";
 import { abandonable } from "../abort.ts";
 import { AuthError } from "../errors.ts";
+import { sameText } from "../same_text.ts";
 import type { JsonObject } from "../storage/types.ts";
 import { TokenSet } from "../token.ts";
 import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
@@ -78,15 +79,6 @@ interface RequestOptions {
 
 function isLoopback(url: URL): boolean {
   return url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
-}
-
-/** Compares without telling, by its time, where two strings differ. */
-function sameText(one: string, other: string): boolean {
-  let difference = one.length ^ other.length;
-  for (let index = 0; index < one.length; index++) {
-    difference |= one.charCodeAt(index) ^ other.charCodeAt(index % Math.max(other.length, 1));
-  }
-  return difference === 0;
 }
 
 /** An authorization request that was made and not yet answered. Keeps its secrets to itself. */
