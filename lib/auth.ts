@@ -43,6 +43,9 @@ import type { JsonObject } from "./storage/types.ts";
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
 
+/** Files of a profile that tell how its session is kept. */
+const SESSION_FILES = ["auth_client.sops.json", "token.json", "token.sops.json"] as const;
+
 /** Options of a login that take a closer look. */
 const LOGIN_OPTIONS = ["applicationName", "callbackPage", "onPending", "timeoutMs"] as const;
 
@@ -554,7 +557,9 @@ export async function openStorage({ storageProvider }: SessionOptions): Promise<
 
 /** The store of a profile's session. */
 async function openFor(options: SessionOptions, profileName: string): Promise<ChosenStorage> {
-  const seen = options.storageProvider === undefined ? await profileFiles(profileName) : undefined;
+  const seen = options.storageProvider === undefined
+    ? await profileFiles(profileName, SESSION_FILES)
+    : undefined;
   if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
   return await withSops(await openStorage(options), profileName);
 }

@@ -189,6 +189,20 @@ function checkEnvironment(environment: PlanetEnvironment): void {
   for (const audience of audiences) checkText(audience, "environment.audiences");
 }
 
+function checkFunction(value: unknown, name: string): void {
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(`${name} must be a function.`);
+  }
+}
+
+function checkProvider(provider: ObjectStorageProvider | null): void {
+  for (const method of ["load", "save", "exists", "mtime", "rename"] as const) {
+    if (typeof provider?.[method] !== "function") {
+      throw new TypeError(`storageProvider must have the method ${method}().`);
+    }
+  }
+}
+
 /** Checks what all kinds of session share. */
 export function checkSessionOptions(options: SessionOptions): CheckedOptions {
   const { clock = systemClock, environment = PRODUCTION, storageProvider } = options;
@@ -196,16 +210,10 @@ export function checkSessionOptions(options: SessionOptions): CheckedOptions {
   if (environment !== PRODUCTION) checkEnvironment(environment);
   const origins = options.allowedOrigins ?? environment.allowedOrigins ?? [environment.apiBaseUrl];
   if (!Array.isArray(origins)) throw new TypeError("allowedOrigins must be an array of strings.");
-  for (const [name, value] of Object.entries({ fetch, onEvent, waitUntil })) {
-    if (value !== undefined && typeof value !== "function") {
-      throw new TypeError(`${name} must be a function.`);
-    }
-  }
-  for (const method of ["load", "save", "exists", "mtime", "rename"] as const) {
-    if (storageProvider !== undefined && typeof storageProvider?.[method] !== "function") {
-      throw new TypeError(`storageProvider must have the method ${method}().`);
-    }
-  }
+  checkFunction(fetch, "fetch");
+  checkFunction(onEvent, "onEvent");
+  checkFunction(waitUntil, "waitUntil");
+  if (storageProvider !== undefined) checkProvider(storageProvider);
   return {
     clock,
     environment,

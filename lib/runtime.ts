@@ -145,17 +145,25 @@ export async function lookAt(path: string): Promise<"file" | "other" | "nothing"
 }
 
 /**
- * The names in a folder, in the same way; `undefined` where there is no such folder, or where it
- * cannot be told. Bun is not asked: it would have to load a module.
+ * Which of `names` are in a folder, in the same way; `undefined` where there is no such folder, or
+ * where it cannot be told. Bun, which would have to load a module to list it, looks at each name.
  */
-export async function namesIn(path: string): Promise<readonly string[] | undefined> {
+export async function namesIn(
+  path: string,
+  names: readonly string[],
+): Promise<readonly string[] | undefined> {
   try {
+    const found = new Set<string>();
     if (runtime === "deno") {
-      const names: string[] = [];
-      for await (const { name } of Deno.readDir(path)) names.push(name);
-      return names;
+      for await (const { name } of Deno.readDir(path)) found.add(name);
+    } else if (runtime === "node") {
+      for (const name of await nodeFiles().readdir(path)) found.add(name);
+    } else {
+      const seen = await Promise.all(names.map((name) => lookAt(`${path}/${name}`)));
+      names.forEach((name, index) => seen[index] === "nothing" || found.add(name));
+      if (found.size === 0) return undefined;
     }
-    return runtime === "node" ? await nodeFiles().readdir(path) : undefined;
+    return names.filter((name) => found.has(name));
   } catch {
     return undefined;
   }

@@ -26,7 +26,6 @@ const WARM: readonly string[] = [
   "lib/errors.ts",
   "lib/http/authenticated_fetch.ts",
   "lib/keeper/keeper.ts",
-  "lib/keeper/stored.ts",
   "lib/planet.ts",
   "lib/profiles/names.ts",
   "lib/runtime.ts",

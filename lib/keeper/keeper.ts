@@ -13,9 +13,8 @@ import { abandonable } from "../abort.ts";
 import { AuthError, PlanetError } from "../errors.ts";
 import type { AuthEvent } from "../events.ts";
 import type { ObjectStorageProvider } from "../storage/types.ts";
-import type { TokenSet } from "../token.ts";
+import { TokenSet } from "../token.ts";
 import type { KeeperEvent, Renewer } from "./renewer.ts";
-import { readTokens } from "./stored.ts";
 import type { KeeperOptions, KnownState } from "./types.ts";
 
 /** Pauses between renewals that failed in the background, in milliseconds. */
@@ -27,6 +26,9 @@ const HOPELESS_MS = 60_000;
 
 /** What precedes the token in the header (RFC 6750 §2.1). */
 const SCHEME = "Bearer ";
+
+/** Member that marks an emptied token object in a store that cannot delete. */
+export const LOGGED_OUT = "_logged_out";
 
 /** The error of a store of the application's own, which may be any. */
 function typed(error: unknown): PlanetError {
@@ -199,11 +201,22 @@ export class Keeper {
     return stored;
   }
 
-  /** Reads what is stored; its times are those of the server's clock. */
+  /**
+   * Reads what is stored; its times are those of the server's clock.
+   *
+   * @throws {AuthError} `storage_corrupt` where what lies there is no token object.
+   */
   async #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {
     const { clock, tokenKey } = this.#options;
-    const stored = await readTokens(storage, tokenKey, clock.now()).catch(fail);
-    return this.#aheadMs === 0 ? stored : stored?.byClockAhead(this.#aheadMs);
+    try {
+      const stored = await storage.load(tokenKey);
+      // A store of the application's own may say null for what is not there.
+      if (stored === undefined || stored === null || stored[LOGGED_OUT] === true) return undefined;
+      const tokens = TokenSet.fromStored(stored, clock.now(), tokenKey);
+      return this.#aheadMs === 0 ? tokens : tokens.byClockAhead(this.#aheadMs);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /** Joins the renewal that is under way, or starts one. */

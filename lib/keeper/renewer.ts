@@ -14,8 +14,8 @@ import type { AuthEvent } from "../events.ts";
 import type { ObjectStorageProvider } from "../storage/types.ts";
 import type { TokenSet } from "../token.ts";
 import { fingerprint, readFailures, writeFailures } from "./failures.ts";
+import { LOGGED_OUT } from "./keeper.ts";
 import { withStorageLock } from "./lock.ts";
-import { LOGGED_OUT } from "./stored.ts";
 import type { KeeperOptions } from "./types.ts";
 
 /** Longest wait for the store's lock, in milliseconds; more than a renewal can take. */

@@ -62,25 +62,25 @@ export function fileStorage(): ChosenStorage {
 
 /** Where sessions lie in files, as far as that is permitted at a glance. */
 function sessionsFolder(): string | undefined {
-  const variable = homeVariable();
-  if (runtime === "other" || !isGranted({ name: "env", variable })) return undefined;
-  const home = readEnv(variable);
+  if (runtime === "other") return undefined;
+  const home = readEnv(homeVariable());
   if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return undefined;
   const path = `${home}/.planet`;
   return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) ? path : undefined;
 }
 
 /**
- * The store of files and the names of a profile's objects in it, by one look;
- * `undefined` where that does not tell.
+ * The store of files, and which of `names` a profile has there, by one look; `undefined` where
+ * that does not tell.
  */
 export async function profileFiles(
   profileName: string,
+  names: readonly string[],
 ): Promise<{ chosen: ChosenStorage; names: readonly string[] } | undefined> {
   const folder = sessionsFolder();
   if (folder === undefined) return undefined;
-  const names = await namesIn(`${folder}/${profileName}`);
-  return names === undefined ? undefined : { chosen: fileStorage(), names };
+  const found = await namesIn(`${folder}/${profileName}`, names);
+  return found === undefined ? undefined : { chosen: fileStorage(), names: found };
 }
 
 /**
