@@ -9,13 +9,19 @@ import { abandonable, linkedAbort } from "./abort.ts";
 import type { Setup } from "./auth.ts";
 import { checkText, type SessionOptions } from "./auth_options.ts";
 import type { SessionReport } from "./auth_report.ts";
+import type { RenderCallbackPage } from "./callback/types.ts";
 import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
 import type { PrivateKeyPem } from "./oauth/private_key.ts";
 import { ApiKey } from "./profiles/api_key.ts";
-import type { ClientSettings, KeySettings, PrivateKeySource } from "./profiles/client_settings.ts";
+import type {
+  AcknowledgementSource,
+  ClientSettings,
+  KeySettings,
+  PrivateKeySource,
+} from "./profiles/client_settings.ts";
 import { isKey, isService, profileKey } from "./profiles/names.ts";
 import { isPermissionError } from "./runtime.ts";
 import type { ChosenStorage } from "./storage/select.ts";
@@ -305,11 +311,12 @@ export class AuthWork {
       : client.remoteCallbackUrl ?? client.callbackUrl;
     const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
     const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
+    const page = callbackPage ?? await acknowledgementPage(client.acknowledgement);
     return await loginWithAuthorizationCode({
       ...login,
       callbackUrl,
       listen,
-      ...(callbackPage === undefined ? {} : { callbackPage }),
+      ...(page === undefined ? {} : { callbackPage: page }),
     });
   }
 
@@ -435,16 +442,31 @@ function isInteractive(options: LoginOptions): boolean {
 /** The text of a client's private key, from its file where it lies in one. */
 async function loadPrivateKey({ file, password, pem }: PrivateKeySource): Promise<PrivateKeyPem> {
   const secret = password === undefined ? {} : { password };
-  if (file === undefined) return { name: "client_privkey", pem: pem!, ...secret };
+  return file === undefined
+    ? { name: "client_privkey", pem: pem!, ...secret }
+    : { name: file, pem: await readNamed(file, "client_privkey_file", "private key"), ...secret };
+}
+
+/** The page of a profile for a sign-in that succeeded; the others stay the built-in ones. */
+async function acknowledgementPage(
+  source: AcknowledgementSource | undefined,
+): Promise<RenderCallbackPage | undefined> {
+  if (source === undefined) return undefined;
+  const html = source.html ??
+    await readNamed(source.file!, "authorization_callback_acknowledgement_file", "page");
+  return ({ kind }) => kind === "success" ? html : undefined;
+}
+
+/** The text of the file that a member of a profile names. */
+async function readNamed(file: string, member: string, what: string): Promise<string> {
   const { openFiles } = await import("./storage/select.ts");
   try {
-    const bytes = await (await openFiles()).read(file);
-    return { name: file, pem: new TextDecoder().decode(bytes), ...secret };
+    return new TextDecoder().decode(await (await openFiles()).read(file));
   } catch (cause) {
     const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
     throw new AuthError(
       "storage_failed",
-      `${flag}: the private key that client_privkey_file names cannot be read.`,
+      `${flag}: the ${what} that ${member} names cannot be read.`,
       { cause },
     );
   }

@@ -30,10 +30,10 @@ export interface CallbackPage {
 }
 
 /**
- * Writes the HTML of a page. Scripts and outside resources are blocked in any
- * case, and what it throws brings the built-in page back.
+ * Writes the HTML of a page; `undefined` leaves it to the built-in one. Scripts and outside
+ * resources are blocked in any case, and what it throws brings the built-in page back.
  */
-export type RenderCallbackPage = (page: CallbackPage) => string;
+export type RenderCallbackPage = (page: CallbackPage) => string | undefined;
 
 /** What the listener waits for. */
 export interface CallbackExpectation {

@@ -29,6 +29,14 @@ export interface PrivateKeySource {
   readonly password?: string;
 }
 
+/** A profile's page at the end of signing in with a browser, as HTML. */
+export interface AcknowledgementSource {
+  /** The page itself. */
+  readonly html?: string;
+  /** File that holds it. */
+  readonly file?: string;
+}
+
 /** Endpoints that a profile names in place of those that the server announces. */
 export interface EndpointOverrides {
   /** RFC 6749 §3.1. */
@@ -71,6 +79,8 @@ export interface ClientSettings {
   readonly callbackUrl?: string;
   /** Redirect URI where the browser runs elsewhere and the code is pasted; default `callbackUrl`. */
   readonly remoteCallbackUrl?: string;
+  /** The page that says that signing in is done, where the profile brings its own. */
+  readonly acknowledgement?: AcknowledgementSource;
   /** More parameters of a sign-in: `organization`, `project_id`. */
   readonly extra?: Readonly<Record<string, string>>;
 }
@@ -220,9 +230,17 @@ function readCallback(clientType: ClientType, read: Members): Partial<ClientSett
   if (!clientType.startsWith("oidc_auth_code")) return {};
   const remote = read.text("redirect_uri");
   const callbackUrl = read.text("local_redirect_uri") ?? read.required("redirect_uri", clientType);
-  return remote === undefined || remote === callbackUrl
-    ? { callbackUrl }
-    : { callbackUrl, remoteCallbackUrl: remote };
+  const html = read.text("authorization_callback_acknowledgement");
+  const file = read.text("authorization_callback_acknowledgement_file");
+  return {
+    callbackUrl,
+    ...(remote === undefined || remote === callbackUrl ? {} : { remoteCallbackUrl: remote }),
+    ...(html !== undefined
+      ? { acknowledgement: { html } }
+      : file !== undefined
+      ? { acknowledgement: { file } }
+      : {}),
+  };
 }
 
 function readProof(clientType: ClientType, read: Members): Partial<ClientSettings> {

@@ -73,10 +73,14 @@ test("page() is the application's where it has one, without scripts all the same
   assert(answer.headers["content-security-policy"]!.startsWith("default-src 'none'"));
 });
 
-test("page() is the built-in one where the application's cannot be written", () => {
-  const broken = [() => {
-    throw new Error("no");
-  }, () => 5 as unknown as string];
+test("page() is the built-in one where the application's cannot be written, or leaves it", () => {
+  const broken = [
+    () => {
+      throw new Error("no");
+    },
+    () => 5 as unknown as string,
+    () => undefined,
+  ];
   for (const callbackPage of broken) {
     assert(page("success", { callbackPage }).body.includes("You are signed in"));
   }

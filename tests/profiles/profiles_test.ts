@@ -220,6 +220,68 @@ test("Auth.fromProfile() takes redirect_uri where the code is pasted, local_redi
   }
 });
 
+const PAGE = "<!doctype html><title>Done</title><p>Back to the map, ☃";
+
+test("Auth.fromProfile() shows the profile's own page after signing in, and no other instead, as Python", async () => {
+  const folder = await tempFolder();
+  const file = join(folder.path, "page.html");
+  await writeFile(file, PAGE);
+  for (
+    const members of [
+      { authorization_callback_acknowledgement: PAGE },
+      { authorization_callback_acknowledgement_file: file },
+    ]
+  ) {
+    for (const answer of ["code=c", "error=access_denied"]) {
+      const { options, profile, server } = world();
+      await profile("own-page", {
+        client_type: "oidc_auth_code",
+        client_id: "Own",
+        auth_server: server.issuer,
+        redirect_uri: "http://127.0.0.1:0/cb",
+        ...members,
+      });
+      const auth = await Auth.fromProfile("own-page", options);
+      let page: Promise<Response> | undefined;
+      const openBrowser = ({ searchParams }: URL) => {
+        const { redirect_uri, state } = Object.fromEntries(searchParams);
+        const iss = encodeURIComponent(server.issuer);
+        page = fetch(`${redirect_uri}?${answer}&state=${state}&iss=${iss}`);
+        return Promise.resolve(true);
+      };
+      const login = auth.userLogin({ allowOpenBrowser: true, ui: { openBrowser } });
+      if (answer === "code=c") await login;
+      else assertEquals((await rejection(login)).code, "access_denied");
+      const response = await page!;
+      const text = await response.text();
+      assertEquals(text === PAGE, answer === "code=c", text);
+      const policy = response.headers.get("content-security-policy") ?? "";
+      assert(policy.startsWith("default-src 'none'"), policy);
+    }
+  }
+  await folder.remove();
+});
+
+test("Auth.fromProfile() names the file of a page that cannot be read, before a browser opens", async () => {
+  const { options, profile, server } = world();
+  const folder = await tempFolder();
+  const file = join(folder.path, "gone.html");
+  await profile("own-page", {
+    client_type: "oidc_auth_code",
+    client_id: "Own",
+    auth_server: server.issuer,
+    redirect_uri: "http://127.0.0.1:0/cb",
+    authorization_callback_acknowledgement_file: file,
+  });
+  const auth = await Auth.fromProfile("own-page", options);
+  let opened = 0;
+  const openBrowser = () => (opened++, Promise.resolve(true));
+  const error = await rejection(auth.userLogin({ allowOpenBrowser: true, ui: { openBrowser } }));
+  assertEquals([error.code, opened], ["storage_failed", 0]);
+  assert(error.message.includes(file), error.message);
+  await folder.remove();
+});
+
 const GOOD = { client_type: "oidc_device_code", client_id: "c", auth_server: "https://a.test/" };
 const BAD: readonly [string, JsonObject, string][] = [
   ["no type", { client_type: undefined }, "client_type"],
