@@ -152,26 +152,21 @@ export class Requester {
     const { fetch, timeoutMs } = this.#options;
     const signal = init.signal ?? undefined;
     const limit = linkedAbort(signal);
-    const late = new AuthError(
-      "timeout",
-      `Try again, or raise timeoutMs: ${new URL(url).origin} did not answer within ${
-        timeoutMs / 1000
-      } s.`,
-    );
-    passing.add(late);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const watch: Watch = {
-      waiting: () => timer = setTimeout(() => limit.abort(late), timeoutMs),
+      waiting: () => timer = setTimeout(() => limit.abort(tooLate(url, timeoutMs)), timeoutMs),
       moved: () => clearTimeout(timer),
       ended: () => limit.release(),
     };
     const explain = (error: unknown) =>
       limit.signal.aborted ? limit.signal.reason : asTypedError(error, url);
     let isOpen = false;
-    watch.waiting();
     try {
       const { signal } = limit;
-      const response = await answered(fetch(url, { ...init, signal }), signal);
+      const sent = fetch(url, { ...init, signal });
+      // A program's first timer takes Deno milliseconds: they pass while the request is on its way.
+      watch.waiting();
+      const response = await answered(sent, signal);
       if (response.body === null || BODILESS.includes(response.status)) return response;
       if (whole) return withBody(response, await wholeBody(url, response, signal));
       isOpen = true;
@@ -266,6 +261,16 @@ const passing: WeakSet<object> = new WeakSet();
  */
 function isPassing(failure: unknown): boolean {
   return typeof failure === "object" && failure !== null && passing.has(failure);
+}
+
+function tooLate(url: string, timeoutMs: number): AuthError {
+  const { origin } = new URL(url);
+  const late = new AuthError(
+    "timeout",
+    `Try again, or raise timeoutMs: ${origin} did not answer within ${timeoutMs / 1000} s.`,
+  );
+  passing.add(late);
+  return late;
 }
 
 /** What `fetch` rejects with is a lost connection, unless it is a typed error already. */
