@@ -248,9 +248,9 @@ async function prepare(
   const path = `${prepared}/${id}`;
   let system: { close(): void } | undefined;
   try {
-    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES), { sync: false });
+    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES));
     const space = await files.processSpace();
-    await files.create(path, new Uint8Array(), { sync: false });
+    await files.create(path, new Uint8Array());
     system = await files.hold(path);
     const owner: Owner = { pid: files.pid };
     if (space !== undefined) owner.space = space;

@@ -134,8 +134,8 @@ test("takeFileLock() takes no lock where the disk has no room, and leaves nothin
     const full = Object.assign(new Error("no room"), { code: "ENOSPC" });
     const small: Files = {
       ...files,
-      create: (path, bytes, options) =>
-        bytes.length > 4_096 ? Promise.reject(full) : files.create(path, bytes, options),
+      create: (path, bytes) =>
+        bytes.length > 4_096 ? Promise.reject(full) : files.create(path, bytes),
     };
     const error = await takeFileLock(small, `${root}/x`, { timeoutMs: 100 }).catch((e) => e);
     assert(error === full);
