@@ -121,7 +121,10 @@ export class FileStore implements ObjectStorageProvider {
     return info.mtimeMs;
   }
 
-  /** Gives an object another key, replacing what was there. */
+  /**
+   * Gives an object another key, replacing what was there. That the locks held for the two are not
+   * lost is looked at just before: the one step that the system does whole is between the two names.
+   */
   async rename(from: string, to: string): Promise<void> {
     const [source, target] = [this.#path(from), this.#path(to)];
     await this.#guard("rename", source, async (files) => {
@@ -129,7 +132,9 @@ export class FileStore implements ObjectStorageProvider {
       const [oldFolder] = split(source);
       const [newFolder] = split(target);
       await makeFolder(files, newFolder);
-      await held.get(await resolveLinks(files, source))?.confirm();
+      for (const path of [source, target]) {
+        await held.get(await resolveLinks(files, path))?.confirm();
+      }
       try {
         await files.rename(source, target);
       } catch (error) {
@@ -140,12 +145,18 @@ export class FileStore implements ObjectStorageProvider {
     });
   }
 
-  /** Removes an object, if there is one. */
+  /** Removes an object, if there is one; if the lock held for it is lost, nothing. */
   async delete(key: string): Promise<void> {
     const path = this.#path(key);
     await this.#guard("delete", path, async (files) => {
-      await held.get(await resolveLinks(files, path))?.confirm();
-      if (await present(() => files.remove(path, "file").then(() => true)) === undefined) return;
+      const lock = held.get(await resolveLinks(files, path));
+      if (lock !== undefined && (await present(() => files.info(path)))?.isFile === true) {
+        if (!await lock.remove(path)) return;
+      } else {
+        await lock?.confirm();
+        const removing = () => files.remove(path, "file").then(() => true);
+        if (await present(removing) === undefined) return;
+      }
       await files.syncFolder(split(path)[0]);
     });
   }
@@ -180,7 +191,7 @@ export class FileStore implements ObjectStorageProvider {
    * that died is taken within a second where the system shows its death, and
    * else after 10 seconds, as is that of a process that stands still that
    * long. Its `lease.signal` aborts within a second of going on, and what it
-   * saves then is refused.
+   * saves or deletes then is refused.
    *
    * @throws {AuthError} `lock_timeout` naming the lock; `storage_denied` where none can be made.
    */
