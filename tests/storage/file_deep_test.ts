@@ -1,10 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { FileStorage } from "../../lib/storage/file.ts";
+import { takeFileLock } from "../../lib/storage/file_lock.ts";
+import type { Files } from "../../lib/storage/files.ts";
+import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import {
@@ -164,6 +167,40 @@ test(
     await Promise.all(runtimes.map((_, i) => pauseBeyondTheLease(i)));
   },
   { timeoutMs: 60_000, skip },
+);
+
+test(
+  "a holder that is displaced while it deletes removes its own object or none (fencing)",
+  () =>
+    inFolder(async (root) => {
+      const files = await openFiles();
+      // Its beats do not arrive, and whatever it looks at, its lock seems to be there.
+      const still: Files = { ...files, touch: () => Promise.resolve() };
+      const outcomes = { inTime: 0, late: 0 };
+      for (let round = 0; round < 300; round++) {
+        const path = `${root}/${round}`;
+        await writeFile(path, "old");
+        const old = await takeFileLock(still, path, { timeoutMs: 1_000, leaseMs: 10 });
+        const displacing = takeFileLock(files, path, { timeoutMs: 10_000, leaseMs: 10 })
+          .then(async (newer) => {
+            const scratch = await newer.scratch();
+            await writeFile(scratch, "new");
+            await files.rename(scratch, path);
+            return newer;
+          });
+        await new Promise((resolve) => setTimeout(resolve, 8 + Math.random() * 16));
+        const removed = await old.remove(path);
+        outcomes[removed ? "inTime" : "late"]++;
+        const newer = await displacing;
+        assertEquals(await readFile(path, "utf8"), "new", `round ${round}`);
+        await old.release();
+        await newer.release();
+      }
+      assertEquals((await readdir(root)).length, 300);
+      console.log(`deleted in time ${outcomes.inTime} times, refused ${outcomes.late} times`);
+      assert(outcomes.inTime > 20 && outcomes.late > 20, "this was no race");
+    }),
+  { timeoutMs: 120_000 },
 );
 
 /** Waits until a process has printed a line that fits; the answer is that line. */
