@@ -29,9 +29,6 @@ const LEFTOVER_MS = 60_000;
 const REREADS = 5;
 const REREAD_MS = 20;
 
-/** Python's way of writing JSON, once it is loaded. */
-let json: Promise<typeof import("./json.ts")> | undefined;
-
 /** Locks that this process holds, by the file they belong to. */
 const held = new Map<string, HeldFileLock>();
 
@@ -43,6 +40,12 @@ function split(path: string): [folder: string, name: string] {
 
 function randomName(): string {
   return crypto.randomUUID().replaceAll("-", "");
+}
+
+/** An object as Python writes it. */
+async function toBytes(value: JsonObject): Promise<Uint8Array> {
+  const { toPythonJson } = await import("./json.ts");
+  return new TextEncoder().encode(toPythonJson(value));
 }
 
 /** Keeps each JSON object in a file of its own under one folder. */
@@ -88,11 +91,9 @@ export class FileStore implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     const path = this.#path(key);
     checkObject(key, value);
-    const { toPythonJson } = await (json ??= import("./json.ts"));
     await this.#guard("write", path, async (files) => {
-      const resolving = resolveLinks(files, path);
-      const bytes = new TextEncoder().encode(toPythonJson(value));
-      let target = await resolving;
+      const [found, bytes] = await all(resolveLinks(files, path), toBytes(value));
+      let target = found;
       for (let attempt = 0;; attempt++) {
         try {
           await this.#replace(files, target, bytes);
