@@ -42,9 +42,12 @@ function randomName(): string {
   return crypto.randomUUID().replaceAll("-", "");
 }
 
+/** Python's way of writing JSON; asking for a module that is loaded already takes its time too. */
+let json: Promise<typeof import("./json.ts")> | undefined;
+
 /** An object as Python writes it. */
 async function toBytes(value: JsonObject): Promise<Uint8Array> {
-  const { toPythonJson } = await import("./json.ts");
+  const { toPythonJson } = await (json ??= import("./json.ts"));
   return new TextEncoder().encode(toPythonJson(value));
 }
 
