@@ -146,8 +146,8 @@ export class FileStorage implements ObjectStorageProvider {
    * that died is taken within a second where the system shows its death, and
    * else after 10 seconds, as is that of a process that stands still that
    * long. Its `lease.signal` aborts within a second of going on, and what it
-   * saves then is refused. `delete()` and `rename()` look whether the lock is
-   * still held just before they act.
+   * saves or deletes then is refused. `rename()` looks whether the lock is
+   * still held just before it acts.
    *
    * @throws {AuthError} `lock_timeout` naming the lock; `storage_denied` where none can be made.
    */

@@ -14,6 +14,13 @@
  *   and renamed to the data from there. A lock is only taken over once its
  *   folder is empty, so what a displaced holder had begun is gone, and its
  *   rename fails.
+ * - Deleting under the lock: the data is renamed into a folder inside the
+ *   lock's, which is there from the start and named for the holder; what is in
+ *   there is gone. A displaced holder's folder is gone too, and its rename
+ *   fails. Renaming the data to another name has no such way: by the lock's
+ *   folder it would take two steps, and a kill between them would leave the
+ *   object under both names or none. So it is one step, just after a look at
+ *   the lock.
  * - A full disk: the lock's folder holds some room from the start, which the
  *   first write takes over. A lock that cannot have it is not taken, so a full
  *   disk shows before a one-time token is spent, and not after.
@@ -42,6 +49,8 @@ export interface HeldFileLock {
   readonly signal: AbortSignal;
   /** A fresh name inside the lock, for content that must not outlive it; frees the room kept. */
   scratch(): Promise<string>;
+  /** Removes a file under the lock; `false` where there is none. @throws {AuthError} where it is lost. */
+  remove(path: string): Promise<boolean>;
   /** Makes sure that the lock is still held. @throws {AuthError} where it is not. */
   confirm(): Promise<void>;
   /** Ends the lock as lost; returns the error that says so. */
@@ -74,6 +83,9 @@ const ROOM_BYTES = 16_384;
 
 /** Name of the file inside the lock that keeps the room. */
 const room = (id: string) => `${id}.0.new`;
+
+/** Name of the folder inside the lock that takes what the holder removes. */
+const bin = (id: string) => `${id}.gone`;
 
 /** 128 random bits as 32 hexadecimal digits. */
 export function randomName(): string {
@@ -178,7 +190,7 @@ export async function takeFileLock(
       const owner = names.find((name) => OWNER.test(name));
       if (owner === undefined) {
         // What lies here without its holder was begun by one that is displaced.
-        for (const name of names) await remove(files, `${folder}/${name}`);
+        await empty(files, folder, names);
         if (!ready) {
           system?.close();
           system = undefined;
@@ -217,10 +229,23 @@ async function namesIn(files: Files, folder: string): Promise<string[]> {
   }
 }
 
+/** Removes `names` in a folder, and what is in those that are folders. */
+async function empty(files: Files, folder: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const path = `${folder}/${name}`;
+    if (!name.endsWith(bin(""))) await remove(files, path);
+    else {
+      await empty(files, path, await namesIn(files, path));
+      // It fills again while its holder, alive after all, removes something in time.
+      await tolerate(["ENOENT", "ENOTEMPTY", "EEXIST"], files.remove(path, "folder"));
+    }
+  }
+}
+
 /** Removes a folder that no other process uses, as far as that goes. */
 async function discard(files: Files, folder: string): Promise<void> {
   try {
-    for (const name of await namesIn(files, folder)) await remove(files, `${folder}/${name}`);
+    await empty(files, folder, await namesIn(files, folder));
     await files.remove(folder, "folder");
   } catch { /* It is taken for a leftover later. */ }
 }
@@ -248,9 +273,10 @@ async function prepare(
   const path = `${prepared}/${id}`;
   let system: { close(): void } | undefined;
   try {
-    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES), { sync: false });
+    await files.makeFolder(`${prepared}/${bin(id)}`);
+    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES));
     const space = await files.processSpace();
-    await files.create(path, new Uint8Array(), { sync: false });
+    await files.create(path, new Uint8Array());
     system = await files.hold(path);
     const owner: Owner = { pid: files.pid };
     if (space !== undefined) owner.space = space;
@@ -309,6 +335,7 @@ class Held implements HeldFileLock {
   #timer: unknown;
   #beating: Promise<void> | undefined;
   #scratches = 0;
+  #removed = 0;
   #released = false;
   #renewedAt = performance.now();
 
@@ -330,6 +357,22 @@ class Held implements HeldFileLock {
   async scratch(): Promise<string> {
     if (this.#scratches === 0) await remove(this.files, `${this.folder}/${room(this.id)}`);
     return `${this.#path}.${++this.#scratches}.new`;
+  }
+
+  async remove(path: string): Promise<boolean> {
+    if (this.signal.aborted) throw this.lose();
+    const gone = `${this.folder}/${bin(this.id)}/${++this.#removed}`;
+    try {
+      await this.files.rename(path, gone);
+    } catch (error) {
+      await this.confirm();
+      if (fileErrorCode(error) === "ENOENT") return false;
+      // A link lies on one disk, and its target with the lock on another.
+      if (fileErrorCode(error) !== "EXDEV") throw error;
+      return await remove(this.files, path);
+    }
+    await remove(this.files, gone);
+    return true;
   }
 
   async confirm(): Promise<void> {
@@ -362,6 +405,7 @@ class Held implements HeldFileLock {
     for (let n = 0; n <= this.#scratches; n++) {
       await this.files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
     }
+    await discard(this.files, `${this.folder}/${bin(this.id)}`);
     await this.files.remove(this.#path, "file").catch(() => {});
     await this.files.remove(this.folder, "folder").catch(() => {});
   }

@@ -42,9 +42,21 @@ function randomName(): string {
   return crypto.randomUUID().replaceAll("-", "");
 }
 
+/** Python's way of writing JSON; asking for a module that is loaded already takes its time too. */
+let json: Promise<typeof import("./json.ts")> | undefined;
+
+/** An object as Python writes it. */
+async function toBytes(value: JsonObject): Promise<Uint8Array> {
+  const { toPythonJson } = await (json ??= import("./json.ts"));
+  return new TextEncoder().encode(toPythonJson(value));
+}
+
 /** Keeps each JSON object in a file of its own under one folder. */
 export class FileStore implements ObjectStorageProvider {
   readonly #root: () => string;
+  #files: Promise<Files> | undefined;
+  /** Where leftovers were last looked for, and when by the clock of `performance`. */
+  #swept = { target: "", at: 0 };
 
   /** Uses the folder `root()`; nothing is read or written yet. */
   constructor(root: () => string) {
@@ -61,7 +73,7 @@ export class FileStore implements ObjectStorageProvider {
     const path = this.#path(key);
     return await this.#guard("read", path, async (files) => {
       for (let attempt = 0;; attempt++) {
-        const bytes = await present(files.read(path));
+        const bytes = await present(() => files.read(path));
         if (bytes === undefined) return undefined;
         try {
           return parseObject(path, bytes);
@@ -82,11 +94,22 @@ export class FileStore implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     const path = this.#path(key);
     checkObject(key, value);
-    const { toPythonJson } = await import("./json.ts");
-    const bytes = new TextEncoder().encode(toPythonJson(value));
     await this.#guard("write", path, async (files) => {
-      await makeFolder(files, split(path)[0]);
-      await this.#replace(files, await resolveLinks(files, path), bytes);
+      const [found, bytes] = await all(resolveLinks(files, path), toBytes(value));
+      let target = found;
+      for (let attempt = 0;; attempt++) {
+        try {
+          await this.#replace(files, target, bytes);
+          break;
+        } catch (error) {
+          // The folder is missing, or somebody took the neighbour for a leftover, after a step of
+          // the clock or a long pause.
+          if (fileErrorCode(error) !== "ENOENT" || attempt === 3) throw error;
+        }
+        await makeFolder(files, split(path)[0]);
+        target = await resolveLinks(files, path);
+      }
+      if (!held.has(target)) await this.#sweep(files, target);
     });
   }
 
@@ -102,15 +125,20 @@ export class FileStore implements ObjectStorageProvider {
     return info.mtimeMs;
   }
 
-  /** Gives an object another key, replacing what was there. */
+  /**
+   * Gives an object another key, replacing what was there. That the locks held for the two are not
+   * lost is looked at just before: the one step that the system does whole is between the two names.
+   */
   async rename(from: string, to: string): Promise<void> {
     const [source, target] = [this.#path(from), this.#path(to)];
     await this.#guard("rename", source, async (files) => {
-      if ((await present(files.info(source)))?.isFile !== true) throw notFound(from);
+      if ((await present(() => files.info(source)))?.isFile !== true) throw notFound(from);
       const [oldFolder] = split(source);
       const [newFolder] = split(target);
       await makeFolder(files, newFolder);
-      await held.get(await resolveLinks(files, source))?.confirm();
+      for (const path of [source, target]) {
+        await held.get(await resolveLinks(files, path))?.confirm();
+      }
       try {
         await files.rename(source, target);
       } catch (error) {
@@ -121,12 +149,18 @@ export class FileStore implements ObjectStorageProvider {
     });
   }
 
-  /** Removes an object, if there is one. */
+  /** Removes an object, if there is one; if the lock held for it is lost, nothing. */
   async delete(key: string): Promise<void> {
     const path = this.#path(key);
     await this.#guard("delete", path, async (files) => {
-      await held.get(await resolveLinks(files, path))?.confirm();
-      if (await present(files.remove(path, "file").then(() => true)) === undefined) return;
+      const lock = held.get(await resolveLinks(files, path));
+      if (lock !== undefined && (await present(() => files.info(path)))?.isFile === true) {
+        if (!await lock.remove(path)) return;
+      } else {
+        await lock?.confirm();
+        const removing = () => files.remove(path, "file").then(() => true);
+        if (await present(removing) === undefined) return;
+      }
       await files.syncFolder(split(path)[0]);
     });
   }
@@ -142,7 +176,7 @@ export class FileStore implements ObjectStorageProvider {
     const pending = [prefix.slice(0, prefix.lastIndexOf("/") + 1)];
     for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
       const path = `${this.root}/${folder}`;
-      const entries = await this.#guard("list", path, () => present(files.entries(path)));
+      const entries = await this.#guard("list", path, () => present(() => files.entries(path)));
       for (const { name, isFile, isFolder } of entries ?? []) {
         const key = folder + name;
         if (!isKey(key)) continue;
@@ -161,7 +195,7 @@ export class FileStore implements ObjectStorageProvider {
    * that died is taken within a second where the system shows its death, and
    * else after 10 seconds, as is that of a process that stands still that
    * long. Its `lease.signal` aborts within a second of going on, and what it
-   * saves then is refused.
+   * saves or deletes then is refused.
    *
    * @throws {AuthError} `lock_timeout` naming the lock; `storage_denied` where none can be made.
    */
@@ -210,30 +244,35 @@ export class FileStore implements ObjectStorageProvider {
 
   async #info(key: string): Promise<FileInfo | undefined> {
     const path = this.#path(key);
-    return await this.#guard("look at", path, (files) => present(files.info(path)));
+    return await this.#guard("look at", path, (files) => present(() => files.info(path)));
   }
 
+  /**
+   * Writes a neighbour and gives it the name `target`. A crash has to find the new content on the
+   * disk before it bears the name, and the caller goes on only once the disk has the name too: two
+   * waits for the disk, one after the other. What else has to be known is found out during the first.
+   */
   async #replace(files: Files, target: string, bytes: Uint8Array): Promise<void> {
     const lock = held.get(target);
-    for (let attempt = 0;; attempt++) {
-      let neighbour = `${target}.${randomName()}.tmp`;
-      try {
-        if (lock !== undefined) neighbour = await lock.scratch();
-        await files.create(neighbour, bytes, { sync: true });
-        await keepOwner(files, neighbour, target);
-        await lock?.confirm();
-        await files.rename(neighbour, target);
-        break;
-      } catch (error) {
-        await files.remove(neighbour, "file").catch(() => {});
-        if (fileErrorCode(error) !== "ENOENT") throw error;
-        if (lock !== undefined) throw lock.lose(error);
-        // Somebody took the neighbour for a leftover, after a step of the clock or a long pause.
-        if (attempt === 2) throw error;
-      }
+    let neighbour = `${target}.${randomName()}.tmp`;
+    try {
+      if (lock !== undefined) neighbour = await lock.scratch();
+      await files.create(neighbour, bytes);
+      await all(files.sync(neighbour), keepOwner(files, neighbour, target), lock?.confirm());
+      if (lock?.signal.aborted) throw lock.lose();
+      await files.rename(neighbour, target);
+    } catch (error) {
+      await files.remove(neighbour, "file").catch(() => {});
+      throw lock !== undefined && fileErrorCode(error) === "ENOENT" ? lock.lose(error) : error;
     }
     await files.syncFolder(split(target)[0]);
-    if (lock !== undefined) return;
+  }
+
+  /** Removes leftovers beside a file, at most once a minute: none can be removed sooner. */
+  async #sweep(files: Files, target: string): Promise<void> {
+    const at = performance.now();
+    if (target === this.#swept.target && at - this.#swept.at < LEFTOVER_MS) return;
+    this.#swept = { target, at };
     const written = async () => (await files.info(target)).mtimeMs;
     await written().then((since) => removeLeftovers(files, target, since)).catch(() => {});
   }
@@ -246,7 +285,7 @@ export class FileStore implements ObjectStorageProvider {
     signal?: AbortSignal,
   ): Promise<T> {
     try {
-      return await work(await openFiles());
+      return await work(await (this.#files ??= openFiles()));
     } catch (cause) {
       if (cause instanceof AuthError || (signal?.aborted && cause === signal.reason)) throw cause;
       const code = fileErrorCode(cause);
@@ -279,13 +318,21 @@ export class FileStore implements ObjectStorageProvider {
 }
 
 /** The answer, or `undefined` where there is no such file. */
-async function present<T>(work: Promise<T>): Promise<T | undefined> {
+async function present<T>(work: () => T | Promise<T>): Promise<T | undefined> {
   try {
-    return await work;
+    return await work();
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(fileErrorCode(error))) return undefined;
     throw error;
   }
+}
+
+/** The answers, or the first error, once all have ended. */
+async function all<T extends readonly unknown[]>(
+  ...work: T
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
 }
 
 /** Makes a folder, and has the disk keep the names of those that were missing. */
@@ -315,18 +362,18 @@ function isKey(key: string): boolean {
 
 /** The file that `path` leads to; all names of one file share one lock. */
 async function resolveLinks(files: Files, path: string): Promise<string> {
-  const real = await present(files.realPath(path));
+  const real = await present(() => files.realPath(path));
   if (real !== undefined) return real;
   const [folder, name] = split(path);
-  const realFolder = await present(files.realPath(folder));
+  const realFolder = await present(() => files.realPath(folder));
   return `${realFolder ?? folder}/${name}`;
 }
 
 /** Gives `neighbour` to the owner of `target`, so that replacing locks nobody out. */
 async function keepOwner(files: Files, neighbour: string, target: string): Promise<void> {
-  const old = await present(files.info(target));
+  const old = await present(() => files.atOnce(target));
   if (old === undefined || old.uid === null || old.gid === null) return;
-  if ((await files.info(neighbour)).uid === old.uid) return;
+  if (files.atOnce(neighbour).uid === old.uid) return;
   try {
     await files.giveTo(neighbour, old.uid, old.gid);
   } catch (cause) {
@@ -347,8 +394,8 @@ function foreign(target: string, cause?: unknown): AuthError {
  * is when the lock was taken, by the clock of the file system.
  */
 async function checkOwner(files: Files, target: string): Promise<number> {
-  const old = await present(files.info(target));
-  const ours = await present(files.info(`${target}.lock`));
+  const old = await present(() => files.info(target));
+  const ours = await present(() => files.info(`${target}.lock`));
   // Lost already; the first write under it says so.
   if (ours === undefined) return 0;
   if (typeof old?.uid !== "number" || ours.uid === null) return ours.mtimeMs;
@@ -366,7 +413,7 @@ async function removeLeftovers(files: Files, target: string, since: number): Pro
     const isFile = entry.isFile && /^\.[0-9a-f]{32}\.tmp$/.test(rest);
     const isFolder = entry.isFolder && /^\.lock\.[0-9a-f]{32}$/.test(rest);
     if (!isFile && !isFolder) continue;
-    const written = (await present(files.info(path)))?.mtimeMs;
+    const written = (await present(() => files.info(path)))?.mtimeMs;
     if (written === undefined || since - written < LEFTOVER_MS) continue;
     if (isFile) {
       await files.remove(path, "file").catch(() => {});

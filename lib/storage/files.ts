@@ -34,8 +34,10 @@ export interface FolderEntry {
 export interface Files {
   /** Reads a file whole. */
   read(path: string): Promise<Uint8Array>;
-  /** Writes a new file of mode 0600 and waits until the disk has it; fails where the name is taken. */
-  create(path: string, bytes: Uint8Array, options?: { sync?: boolean }): Promise<void>;
+  /** Writes a new file of mode 0600; fails where the name is taken. */
+  create(path: string, bytes: Uint8Array): Promise<void>;
+  /** Waits until the disk has what a file holds. */
+  sync(path: string): Promise<void>;
   /** Writes an existing file in place; for files that nobody reads yet. */
   overwrite(path: string, bytes: Uint8Array): Promise<void>;
   /** Gives a file another name, replacing what was there. */
@@ -48,6 +50,8 @@ export interface Files {
   syncFolder(path: string): Promise<void>;
   /** What is known of a file; links are followed. */
   info(path: string): Promise<FileInfo>;
+  /** The same without another thread's help: for a file whose folder has just answered. */
+  atOnce(path: string): FileInfo;
   /** Whether a path may be looked at without asking anybody for it. */
   mayLook(path: string): boolean;
   /** The path without links. */

@@ -13,13 +13,20 @@ function mayDoAll(): boolean {
   return names.every((name) => isGranted({ name }));
 }
 
+const isWindows = Deno.build.os === "windows";
+
+function known({ isFile, mtime, uid, gid }: Deno.FileInfo): FileInfo {
+  return { isFile, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
+}
+
 /** File operations of Deno. */
 export const files: Files = {
   read: (path: string): Promise<Uint8Array> => Deno.readFile(path),
-  async create(path: string, bytes: Uint8Array, options = { sync: true }): Promise<void> {
-    using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-    if (options.sync) await file.sync();
+  create: (path: string, bytes: Uint8Array): Promise<void> =>
+    Deno.writeFile(path, bytes, { createNew: true, mode: 0o600 }),
+  async sync(path: string): Promise<void> {
+    using file = Deno.openSync(path, { write: true });
+    await file.sync();
   },
   overwrite: (path: string, bytes: Uint8Array): Promise<void> =>
     Deno.writeFile(path, bytes, { create: false }),
@@ -28,14 +35,12 @@ export const files: Files = {
   makeFolder: (path: string): Promise<void> => Deno.mkdir(path, { recursive: true, mode: 0o700 }),
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
-    if (Deno.build.os === "windows") return;
-    using folder = await Deno.open(path);
+    if (isWindows) return;
+    using folder = Deno.openSync(path);
     await folder.sync();
   },
-  async info(path: string): Promise<FileInfo> {
-    const { isFile, mtime, uid, gid } = await Deno.stat(path);
-    return { isFile, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
-  },
+  info: async (path: string): Promise<FileInfo> => known(await Deno.stat(path)),
+  atOnce: (path: string): FileInfo => known(Deno.statSync(path)),
   mayLook: (path: string): boolean => isGranted({ name: "read", path }),
   realPath: (path: string): Promise<string> => Deno.realPath(path),
   async entries(path: string): Promise<FolderEntry[]> {
@@ -80,7 +85,7 @@ export const files: Files = {
   },
   async hold(path: string): Promise<{ close(): void } | undefined> {
     // Windows renames no folder while a file in it is open.
-    if (Deno.build.os === "windows") return undefined;
+    if (isWindows) return undefined;
     const file = await Deno.open(path, { read: true, write: true });
     try {
       if (await file.tryLock(true)) return file;

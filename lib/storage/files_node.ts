@@ -4,12 +4,12 @@
  * @module
  */
 
+import { closeSync, fsync, open as openFile, openSync, type Stats, statSync, write } from "node:fs";
 import {
   access,
   chown,
   constants,
   mkdir,
-  open,
   readdir,
   readFile,
   readlink,
@@ -22,20 +22,69 @@ import {
   writeFile,
 } from "node:fs/promises";
 import process from "node:process";
+import { promisify } from "node:util";
 import { canRun, type FileInfo, type Files, type FolderEntry, showsLock } from "./files.ts";
+
+// Numbers instead of handles: each step of a handle, closing too, waits for another thread.
+const [openNumber, writeTo, syncNumber] = [promisify(openFile), promisify(write), promisify(fsync)];
+
+const isWindows = process.platform === "win32";
+
+function known(found: Stats): FileInfo {
+  const { mtimeMs, uid, gid } = found;
+  return isWindows
+    ? { isFile: found.isFile(), mtimeMs, uid: null, gid: null }
+    : { isFile: found.isFile(), mtimeMs, uid, gid };
+}
+
+async function syncAt(path: string, flags: "r" | "r+"): Promise<void> {
+  const file = openSync(path, flags);
+  try {
+    await syncNumber(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+let askedAt = -Infinity;
+
+/**
+ * Whether no process holds the system's lock of a file, as the program `flock` sees it, which comes
+ * with nearly every Linux; asks once a second at most, and says no where it cannot tell.
+ */
+async function isFree(path: string): Promise<boolean> {
+  if (performance.now() - askedAt < 1_000) return false;
+  askedAt = performance.now();
+  const { spawn } = await import("node:child_process");
+  // By number: by name, it would make the file anew where the holder has just removed it.
+  const file = openSync(path, "r+");
+  try {
+    const child = spawn("flock", ["-n", "3"], {
+      stdio: ["ignore", "ignore", "ignore", file],
+      timeout: 1_000,
+    });
+    return await new Promise((resolve) => {
+      child.on("error", () => resolve(false)).on("exit", (code) => resolve(code === 0));
+    });
+  } finally {
+    closeSync(file);
+  }
+}
 
 /** File operations of Bun and Node. */
 export const files: Files = {
   read: async (path: string): Promise<Uint8Array> => await readFile(path),
-  async create(path: string, bytes: Uint8Array, options = { sync: true }): Promise<void> {
-    const file = await open(path, "wx", 0o600);
+  async create(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await openNumber(path, "wx", 0o600);
     try {
-      await file.writeFile(bytes);
-      if (options.sync) await file.sync();
+      for (let done = 0; done < bytes.length;) {
+        done += (await writeTo(file, bytes, done, bytes.length - done)).bytesWritten;
+      }
     } finally {
-      await file.close();
+      closeSync(file);
     }
   },
+  sync: (path: string): Promise<void> => syncAt(path, "r+"),
   overwrite: (path: string, bytes: Uint8Array): Promise<void> =>
     writeFile(path, bytes, { flag: "r+" }),
   rename: (from: string, to: string): Promise<void> => rename(from, to),
@@ -52,21 +101,10 @@ export const files: Files = {
   },
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
-    if (process.platform === "win32") return;
-    const folder = await open(path, "r");
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+    if (!isWindows) await syncAt(path, "r");
   },
-  async info(path: string): Promise<FileInfo> {
-    const found = await stat(path);
-    const { mtimeMs, uid, gid } = found;
-    return process.platform === "win32"
-      ? { isFile: found.isFile(), mtimeMs, uid: null, gid: null }
-      : { isFile: found.isFile(), mtimeMs, uid, gid };
-  },
+  info: async (path: string): Promise<FileInfo> => known(await stat(path)),
+  atOnce: (path: string): FileInfo => known(statSync(path)),
   mayLook: (): boolean => true,
   realPath: (path: string): Promise<string> => realpath(path),
   async entries(path: string): Promise<FolderEntry[]> {
@@ -105,7 +143,8 @@ export const files: Files = {
     if (process.platform !== "linux") return undefined;
     try {
       const { dev, ino } = await stat(path);
-      return showsLock(await readFile("/proc/locks", "utf8"), pid, dev, ino) || undefined;
+      if (showsLock(await readFile("/proc/locks", "utf8"), pid, dev, ino)) return true;
+      return await isFree(path) ? false : undefined;
     } catch {
       return undefined;
     }

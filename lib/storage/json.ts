@@ -33,12 +33,11 @@ function number(value: number): string {
 
 /** Order of code points, as Python's; JavaScript's own order is that of UTF-16 units. */
 function byCodePoint(a: string, b: string): number {
-  const [left, right] = [[...a], [...b]];
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    const difference = left[i]!.codePointAt(0)! - right[i]!.codePointAt(0)!;
-    if (difference !== 0) return difference;
-  }
-  return left.length - right.length;
+  let at = 0;
+  while (at < a.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  // A pair is one code point, also where only its second half differs.
+  if (at > 0 && /[\ud800-\udbff]/.test(a.charAt(at - 1))) at--;
+  return (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1);
 }
 
 function write(value: JsonValue, indent: string): string {

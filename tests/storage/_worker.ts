@@ -35,8 +35,9 @@ if (mode === "count") {
     await new Promise((resolve) => setTimeout(resolve, 60_000));
   });
 } else if (mode === "take") {
+  const cameAt = Date.now();
   console.log("waiting");
-  await storage.withLock(KEY, () => Promise.resolve(console.log(Date.now())));
+  await storage.withLock(KEY, () => Promise.resolve(console.log(`${cameAt} ${Date.now()}`)));
 } else if (mode === "pause") {
   await storage.withLock(KEY, async ({ signal }) => {
     console.log("inside");

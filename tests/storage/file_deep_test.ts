@@ -1,10 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { FileStorage } from "../../lib/storage/file.ts";
+import { takeFileLock } from "../../lib/storage/file_lock.ts";
+import type { Files } from "../../lib/storage/files.ts";
+import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import {
@@ -166,6 +169,40 @@ test(
   { timeoutMs: 60_000, skip },
 );
 
+test(
+  "a holder that is displaced while it deletes removes its own object or none (fencing)",
+  () =>
+    inFolder(async (root) => {
+      const files = await openFiles();
+      // Its beats do not arrive, and whatever it looks at, its lock seems to be there.
+      const still: Files = { ...files, touch: () => Promise.resolve() };
+      const outcomes = { inTime: 0, late: 0 };
+      for (let round = 0; round < 300; round++) {
+        const path = `${root}/${round}`;
+        await writeFile(path, "old");
+        const old = await takeFileLock(still, path, { timeoutMs: 1_000, leaseMs: 10 });
+        const displacing = takeFileLock(files, path, { timeoutMs: 10_000, leaseMs: 10 })
+          .then(async (newer) => {
+            const scratch = await newer.scratch();
+            await writeFile(scratch, "new");
+            await files.rename(scratch, path);
+            return newer;
+          });
+        await new Promise((resolve) => setTimeout(resolve, 8 + Math.random() * 16));
+        const removed = await old.remove(path);
+        outcomes[removed ? "inTime" : "late"]++;
+        const newer = await displacing;
+        assertEquals(await readFile(path, "utf8"), "new", `round ${round}`);
+        await old.release();
+        await newer.release();
+      }
+      assertEquals((await readdir(root)).length, 300);
+      console.log(`deleted in time ${outcomes.inTime} times, refused ${outcomes.late} times`);
+      assert(outcomes.inTime > 20 && outcomes.late > 20, "this was no race");
+    }),
+  { timeoutMs: 120_000 },
+);
+
 /** Waits until a process has printed a line that fits; the answer is that line. */
 async function printed(child: ChildProcess, fits: RegExp): Promise<string> {
   let text = "";
@@ -177,20 +214,32 @@ async function printed(child: ChildProcess, fits: RegExp): Promise<string> {
   throw new Error(`it ended without ${fits}: ${text}`);
 }
 
-/** How long a waiter waits for the lock of a holder that is killed, in milliseconds. */
-async function afterKill(holding: [string, string[]], i: number): Promise<number> {
+/**
+ * How long a waiter waits for the lock of a holder that is killed, in milliseconds: one that was
+ * waiting already, or one that comes later.
+ */
+async function afterKill(
+  holding: [string, string[]],
+  i: number,
+  comes: "before" | "after",
+): Promise<number> {
   const { path: root, remove } = await tempFolder();
   const [command, flags] = holding;
   const holder = startWith([command, flags.map((f) => f.replace("ROOT", root))], "hold", root);
   let waiter: ChildProcess | undefined;
   try {
     await printed(holder, /inside/);
-    waiter = start(i, "take", root);
-    await printed(waiter, /waiting/);
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    if (comes === "before") {
+      waiter = start(i, "take", root);
+      await printed(waiter, /waiting/);
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+    }
     const killedAt = Date.now();
     sendSignal(holder, "SIGKILL");
-    return Number(await printed(waiter, /^\d+$/)) - killedAt;
+    await exited(holder);
+    waiter ??= start(i, "take", root);
+    const [cameAt, tookAt] = (await printed(waiter, /^\d+ \d+$/)).split(" ").map(Number);
+    return tookAt! - Math.max(cameAt!, killedAt);
   } finally {
     for (const child of [holder, waiter]) if (child) sendSignal(child, "SIGKILL");
     await Promise.all([holder, waiter].map((child) => child && exited(child)));
@@ -199,7 +248,7 @@ async function afterKill(holding: [string, string[]], i: number): Promise<number
 }
 
 test(
-  "FileStorage that waits takes a killed holder's lock within 1 s, on and from every runtime",
+  "FileStorage takes a killed holder's lock within 1 s, on and from every runtime",
   async () => {
     const [deno, all] = startCommand("deno");
     const few = all.map((flag) => flag === "-A" ? "--allow-read=ROOT,." : flag)
@@ -209,11 +258,13 @@ test(
       ["deno without -A", [deno, few]],
     ];
     for (const [name, holding] of holders) {
-      const waits = await Promise.all(runtimes.map((_, i) => afterKill(holding, i)));
-      for (const [i, waited] of waits.entries()) {
-        console.log(`holder ${name}, waiter ${runtimes[i]}: ${waited} ms`);
-        assert(waited >= 0, `${name}, ${runtimes[i]}: taken from a living holder`);
-        assert(waited < 1_000, `${name}, ${runtimes[i]}: ${waited} ms`);
+      for (const comes of ["before", "after"] as const) {
+        const waits = await Promise.all(runtimes.map((_, i) => afterKill(holding, i, comes)));
+        for (const [i, waited] of waits.entries()) {
+          console.log(`holder ${name}, waiter ${runtimes[i]}, come ${comes}: ${waited} ms`);
+          assert(waited >= 0, `${name}, ${runtimes[i]}: taken from a living holder`);
+          assert(waited < 1_000, `${name}, ${runtimes[i]}: ${waited} ms`);
+        }
       }
     }
   },

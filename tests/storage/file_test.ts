@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import {
   chmod,
@@ -15,7 +15,7 @@ import {
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
-import { canRun, type Files, showsLock } from "../../lib/storage/files.ts";
+import { canRun, fileErrorCode, type Files, showsLock } from "../../lib/storage/files.ts";
 import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
@@ -98,20 +98,18 @@ test("FileStorage.load() waits for a writer that writes in place, as Python does
     assertEquals(await loading, { n: 2 });
   }));
 
-test("FileStorage.save() and delete() do nothing once another took their lock", () =>
+test("FileStorage.save(), delete() and rename() do nothing once another took their lock", () =>
   inFolder(async (root, storage) => {
     const folder = `${root}/.planet/my-app`;
     await storage.withLock(KEY, async ({ signal }) => {
-      const names = await readdir(`${folder}/token.json.lock`);
-      const owner = names.find((name) => /^[0-9a-f]{32}$/.test(name));
-      await rm(`${folder}/token.json.lock/${owner}.0.new`);
-      await rm(`${folder}/token.json.lock/${owner}`);
-      await mkdir(`${folder}/token.json.lock`, { recursive: true });
+      await rm(`${folder}/token.json.lock`, { recursive: true });
+      await mkdir(`${folder}/token.json.lock`);
       await writeFile(`${folder}/token.json.lock/${"0".repeat(32)}`, "");
       await writeFile(`${folder}/token.json`, '{"by": "the newer holder"}');
       await assertAuthError(() => storage.save(KEY, { by: "the late one" }), "storage_failed");
       assertEquals(signal.aborted, true);
       await assertAuthError(() => storage.delete(KEY), "storage_failed");
+      await assertAuthError(() => storage.rename(KEY, "aside.json"), "storage_failed");
     });
     assertEquals(await storage.load(KEY), { by: "the newer holder" });
     assertEquals(await readdir(`${folder}/token.json.lock`), ["0".repeat(32)]);
@@ -123,9 +121,96 @@ test("FileStorage takes the lock of a dead holder once it stood still for the le
     await mkdir(`${root}/x.lock`);
     await writeFile(`${root}/x.lock/${"0".repeat(32)}`, "{}");
     await writeFile(`${root}/x.lock/${"0".repeat(32)}.1.new`, "unfinished");
+    await mkdir(`${root}/x.lock/${"0".repeat(32)}.gone`);
+    await writeFile(`${root}/x.lock/${"0".repeat(32)}.gone/1`, "deleted");
     const lock = await takeFileLock(files, `${root}/x`, { timeoutMs: 5_000, leaseMs: 100 });
     await lock.release();
     assertEquals(await readdir(root), []);
+  }));
+
+test("a displaced holder that does not know it yet neither writes nor deletes (fencing)", () =>
+  inFolder(async (root) => {
+    const files = await openFiles();
+    await writeFile(`${root}/x`, "old");
+    // It stands still for the others, and whatever it looks at, its lock seems to be there.
+    const still: Files = { ...files, touch: () => Promise.resolve() };
+    const late = await takeFileLock(still, `${root}/x`, { timeoutMs: 100, leaseMs: 100 });
+    const scratch = await late.scratch();
+    await writeFile(scratch, "of the late one");
+    const newer = await takeFileLock(files, `${root}/x`, { timeoutMs: 5_000, leaseMs: 100 });
+    await writeFile(`${root}/x`, "of the newer one");
+    assertEquals(await late.remove(`${root}/x`), false);
+    const error = await files.rename(scratch, `${root}/x`).catch((error) => error);
+    assertEquals(fileErrorCode(error), "ENOENT");
+    await late.release();
+    await newer.confirm();
+    assertEquals(await readFile(`${root}/x`, "utf8"), "of the newer one");
+    assertEquals(await newer.remove(`${root}/x`), true);
+    assertEquals(await newer.remove(`${root}/x`), false);
+    await newer.release();
+    assertEquals(await readdir(root), []);
+  }));
+
+test("FileStorage.save() names a file once the disk has it, and waits until the disk has the name", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, { n: 1 });
+    const files = await openFiles();
+    const before = { ...files };
+    const steps: string[] = [];
+    const name = (path: string) => path.replace(/^.*\//, "").replace(/[0-9a-f]{32}/, "ID");
+    const slowly = async (path: string, work: Promise<void>) => {
+      steps.push(`${name(path)} begun`);
+      await work;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      steps.push(`${name(path)} on the disk`);
+    };
+    try {
+      files.sync = (path) => slowly(path, before.sync(path));
+      files.syncFolder = (path) => slowly(path, before.syncFolder(path));
+      files.rename = (from, to) => {
+        steps.push(`${name(from)} is ${name(to)}`);
+        return before.rename(from, to);
+      };
+      await storage.save(KEY, { n: 2 });
+      files.sync = () => Promise.reject(Object.assign(new Error("bad disk"), { code: "EIO" }));
+      await assertAuthError(() => storage.save(KEY, { n: 3 }), "storage_failed");
+    } finally {
+      Object.assign(files, before);
+    }
+    assertEquals(steps, [
+      "token.json.ID.tmp begun",
+      "token.json.ID.tmp on the disk",
+      "token.json.ID.tmp is token.json",
+      "my-app begun",
+      "my-app on the disk",
+    ]);
+    assertEquals(await storage.load(KEY), { n: 2 });
+    assertEquals(await readdir(`${root}/.planet/my-app`), ["token.json"]);
+  }));
+
+test("FileStorage.save() makes a folder anew that was removed meanwhile", () =>
+  inFolder(async (root, storage) => {
+    await storage.save(KEY, { n: 1 });
+    await rm(`${root}/.planet`, { recursive: true });
+    await storage.save(KEY, { n: 2 });
+    assertEquals(await storage.load(KEY), { n: 2 });
+  }));
+
+test("FileStorage.delete() under a lock removes a link, or says that there is a folder", () =>
+  inFolder(async (root, storage) => {
+    await mkdir(`${root}/elsewhere`);
+    await writeFile(`${root}/elsewhere/t.json`, "{}");
+    if (!isWindows) await symlink(`${root}/elsewhere/t.json`, `${root}/link.json`);
+    await mkdir(`${root}/folder.json`);
+    await writeFile(`${root}/folder.json/x`, "");
+    await storage.withLock("link.json", () => storage.delete("link.json"));
+    await storage.withLock("folder.json", async () => {
+      await assertRejects(() => storage.delete("folder.json"), AuthError);
+    });
+    await storage.withLock("absent.json", () => storage.delete("absent.json"));
+    assertEquals((await readdir(root)).sort(), ["elsewhere", "folder.json"]);
+    assertEquals(await readdir(`${root}/elsewhere`), ["t.json"]);
+    assertEquals(await readdir(`${root}/folder.json`), ["x"]);
   }));
 
 test("takeFileLock() takes no lock where the disk has no room, and leaves nothing", () =>
@@ -134,8 +219,8 @@ test("takeFileLock() takes no lock where the disk has no room, and leaves nothin
     const full = Object.assign(new Error("no room"), { code: "ENOSPC" });
     const small: Files = {
       ...files,
-      create: (path, bytes, options) =>
-        bytes.length > 4_096 ? Promise.reject(full) : files.create(path, bytes, options),
+      create: (path, bytes) =>
+        bytes.length > 4_096 ? Promise.reject(full) : files.create(path, bytes),
     };
     const error = await takeFileLock(small, `${root}/x`, { timeoutMs: 100 }).catch((e) => e);
     assert(error === full);
