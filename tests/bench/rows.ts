@@ -12,6 +12,7 @@ import { ROOT } from "../_tools/links.ts";
 import { type SharedSession, sharedSession } from "../processes/session.ts";
 import { startWorkers } from "../processes/workers.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
+import { expired, type Outcome, runCrowd } from "./crowd.ts";
 import { bundleSizes } from "./sizes.ts";
 import { ADAPTERS, type Engine, ENVIRONMENT, program, STAGE, start } from "./stage.ts";
 import { quantile, ratio, show, spread } from "./statistics.ts";
@@ -66,6 +67,17 @@ async function signedIn(
   fs.mkdirSync(path.dirname(TOKEN_FILE), { recursive: true });
   fs.writeFileSync(TOKEN_FILE, JSON.stringify(token, null, 2), { mode: 0o600 });
   await start(engines[0]!, [program(engines[0]!, "prepare_msal.mjs"), world.origin, MSAL_FILE]);
+}
+
+/** Makes what `signedIn()` wrote look as if it came long ago. */
+function letExpire(): void {
+  const token = JSON.parse(fs.readFileSync(TOKEN_FILE, "utf8"));
+  fs.writeFileSync(TOKEN_FILE, JSON.stringify(expired(token)));
+  const cache = JSON.parse(fs.readFileSync(MSAL_FILE, "utf8"));
+  for (const entry of Object.values<Record<string, string>>(cache.AccessToken)) {
+    entry.expires_on = entry.extended_expires_on = "1";
+  }
+  fs.writeFileSync(MSAL_FILE, JSON.stringify(cache));
 }
 
 /** Process start to the first authenticated answer. */
@@ -297,8 +309,39 @@ async function released(
   };
 }
 
+/** What peers cannot do: sign in as a service account; renew what another program signed in. */
+const CANNOT = { service: "google", user: "msal" } as const;
+
+/** A file without a lock, by hand and by each peer: how the runs of one crowd end. */
+async function crowds(
+  { engines, quick, world }: RowContext,
+  kind: "service" | "user",
+  count: number,
+  rounds: number,
+  tell: (outcomes: readonly Outcome[]) => string,
+): Promise<string> {
+  const told: string[] = [];
+  const peers = quick ? ["badgateway", "oauth4webapi"] : Object.keys(ADAPTERS);
+  for (const name of ["floor", ...peers, "planet_auth"]) {
+    const own = engines.filter((engine) => (engine.name === "python") === (name === "planet_auth"));
+    if (own.length === 0 || name === CANNOT[kind]) continue;
+    const outcomes: Outcome[] = [];
+    for (let round = 0; round < rounds; round++) {
+      outcomes.push(await runCrowd(world, { name, kind, count, engines: own }));
+    }
+    told.push(`${name === "floor" ? "by hand without a lock" : label(name)} ${tell(outcomes)}`);
+  }
+  return told.join("; ");
+}
+
+function range(values: readonly number[]): string {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? `${least}` : `${least}–${most}`;
+}
+
 /** Cold store, and expired one-time refresh token. */
-async function processesRow({ engines, quick }: RowContext): Promise<Result[]> {
+async function processesRow(context: RowContext): Promise<Result[]> {
+  const { engines, quick } = context;
   nodeOnPath(engines);
   const where = names(engines).join(", ");
   const results: Result[] = [];
@@ -312,22 +355,29 @@ async function processesRow({ engines, quick }: RowContext): Promise<Result[]> {
     found: `${counts}, ${cold.failed}`,
     target: "1 + 1, 0",
     holds: counts === "1 + 1" && cold.failed === 0,
-    others: "",
+    others: await crowds(
+      context,
+      "service",
+      60,
+      1,
+      ([found]) => `${found!.discovery} + ${found!.token}, ${found!.failed}`,
+    ),
   });
   const rounds = quick ? 1 : 5;
+  const peerRounds = quick ? 1 : 3;
   const found = { requests: [] as number[], failed: 0, reused: 0, alive: 0 };
   for (let round = 0; round < rounds; round++) {
-    const expired = await released(20, engines, "user");
-    const { sandbox, storage, user } = expired.session;
+    const crowd = await released(20, engines, "user");
+    const { sandbox, storage, user } = crowd.session;
     found.requests.push(sandbox.log.count("token"));
-    found.failed += expired.failed;
+    found.failed += crowd.failed;
     found.reused += sandbox.counters.reuseDetections;
     // Signed in is who can renew once more.
-    await expired.session.expire(storage);
+    await crowd.session.expire(storage);
     const [again] = await startWorkers(1, user, ["deno"]);
     if ((await again!.ask()).code === undefined) found.alive++;
     await again!.kill();
-    await expired.close();
+    await crowd.close();
   }
   const requests = [...new Set(found.requests)].join(" or ");
   results.push({
@@ -337,7 +387,16 @@ async function processesRow({ engines, quick }: RowContext): Promise<Result[]> {
     found: `${requests}, ${found.failed}, ${found.alive} of ${rounds}`,
     target: `1, 0, ${rounds} of ${rounds}`,
     holds: requests === "1" && found.failed === 0 && found.alive === rounds && found.reused === 0,
-    others: "",
+    others: await crowds(
+      context,
+      "user",
+      20,
+      peerRounds,
+      (outcomes) =>
+        `${range(outcomes.map(({ token }) => token))}, ${
+          range(outcomes.map(({ failed }) => failed))
+        }, ${outcomes.filter(({ signedIn }) => signedIn).length} of ${peerRounds}`,
+    ),
   });
   return results;
 }
@@ -385,7 +444,8 @@ async function deadHolderRow({ engines, quick }: RowContext): Promise<Result[]> 
 }
 
 /** Requests of a second process. */
-async function secondProcessRow({ engines }: RowContext): Promise<Result[]> {
+async function secondProcessRow(context: RowContext): Promise<Result[]> {
+  const { engines, world } = context;
   nodeOnPath(engines);
   const session = await sharedSession();
   await session.signIn();
@@ -403,13 +463,33 @@ async function secondProcessRow({ engines }: RowContext): Promise<Result[]> {
   }
   await session.close();
   const found = counts.slice(1).join(" / ");
+  const others: string[] = [];
+  for (const name of ["floor", ...Object.keys(ADAPTERS), "planet_auth"]) {
+    const engine = name === "planet_auth"
+      ? engines.find((engine) => engine.name === "python")
+      : engines[0];
+    if (engine === undefined) continue;
+    const asked = async (what: "valid" | "expired") => {
+      await signedIn(context);
+      if (what === "expired") letExpire();
+      const before = await world.counts();
+      const args = name === "planet_auth"
+        ? [program(engine, "once_planet_auth.py"), TOKEN_FILE, `${world.origin}/api`]
+        : [program(engine, "once_peer.mjs"), TOKEN_FILE, `${world.origin}/api`, name];
+      const { line } = await start(engine, name === "msal" ? [...args, MSAL_FILE] : args);
+      if (!line.startsWith("200")) throw new Error(`${name}: ${line}`);
+      const { discovery, token } = await world.counts();
+      return discovery - before.discovery + token - before.token;
+    };
+    others.push(`${label(name)} ${await asked("valid")} / ${await asked("expired")}`);
+  }
   return [{
     what: "second process, valid / expired token: requests to the authorization server",
     where: "deno",
     found,
     target: "0 / 1",
     holds: found === "0 / 1",
-    others: "",
+    others: others.join(", "),
   }];
 }
 
@@ -445,7 +525,7 @@ async function backgroundRow({ engines, quick, world }: RowContext): Promise<Res
       world.origin,
       world.apiOrigin,
       root,
-      quick ? "2" : "10",
+      quick ? "1" : "10",
     ]);
     const { first, ...lives } = JSON.parse(line) as
       & Record<"planet" | "floor" | "nothing", Renewal[]>
