@@ -158,12 +158,12 @@ async function callRow(context: RowContext): Promise<Result[]> {
   const targets: Record<string, number> = { deno: 1.025, bun: 1.02, node: 1.03 };
   const count = quick ? 800 : 3000;
   const found = new Map<string, number[]>();
+  await signedIn(context);
   for (let round = 0; round < (quick ? 3 : 7); round++) {
     for (const engine of runtimes(engines)) {
       for (const name of names) {
         if (quick && !["planet", "floor", "badgateway", "oauth4webapi"].includes(name)) continue;
         if (!["planet", "floor"].includes(name) && round > 2) continue;
-        await signedIn(context);
         const more = name === "msal" ? [MSAL_FILE] : [];
         const args = [program(engine, "warm.mjs"), name, world.origin, TOKEN_FILE, `${count}`];
         const { line } = await start(engine, [...args, ...more]);
@@ -525,7 +525,7 @@ async function backgroundRow({ engines, quick, world }: RowContext): Promise<Res
       world.origin,
       world.apiOrigin,
       root,
-      quick ? "1" : "10",
+      quick ? "2" : "10",
     ]);
     const { first, ...lives } = JSON.parse(line) as
       & Record<"planet" | "floor" | "nothing", Renewal[]>
