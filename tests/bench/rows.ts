@@ -525,7 +525,7 @@ async function backgroundRow({ engines, quick, world }: RowContext): Promise<Res
       world.origin,
       world.apiOrigin,
       root,
-      quick ? "2" : "10",
+      quick ? "2" : "8",
     ]);
     const { first, ...lives } = JSON.parse(line) as
       & Record<"planet" | "floor" | "nothing", Renewal[]>
