@@ -321,7 +321,7 @@ async function crowds(
   tell: (outcomes: readonly Outcome[]) => string,
 ): Promise<string> {
   const told: string[] = [];
-  const peers = quick ? ["badgateway", "oauth4webapi"] : Object.keys(ADAPTERS);
+  const peers = quick ? ["badgateway"] : Object.keys(ADAPTERS);
   for (const name of ["floor", ...peers, "planet_auth"]) {
     const own = engines.filter((engine) => (engine.name === "python") === (name === "planet_auth"));
     if (own.length === 0 || name === CANNOT[kind]) continue;
@@ -525,7 +525,7 @@ async function backgroundRow({ engines, quick, world }: RowContext): Promise<Res
       world.origin,
       world.apiOrigin,
       root,
-      quick ? "2" : "8",
+      quick ? "1" : "8",
     ]);
     const { first, ...lives } = JSON.parse(line) as
       & Record<"planet" | "floor" | "nothing", Renewal[]>
