@@ -16,8 +16,8 @@ import { sameText } from "../same_text.ts";
 import type { JsonObject } from "../storage/types.ts";
 import { TokenSet } from "../token.ts";
 import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
-import { malformed, oauthError, throwForAnswer } from "./errors.ts";
-import { ServerMetadata, type ServerOptions } from "./server_metadata.ts";
+import { malformed, nobodyThere, oauthError, throwForAnswer } from "./errors.ts";
+import { type Endpoints, ServerMetadata, type ServerOptions } from "./server_metadata.ts";
 import type { TokenValidator } from "./token_validator.ts";
 import {
   type Answer,
@@ -77,6 +77,18 @@ interface RequestOptions {
   [oauth.customFetch]: (url: string, init: RequestInit) => Promise<Response>;
 }
 
+/** Makes a request of a server, for oauth4webapi. */
+type MakeRequest = (
+  options: RequestOptions,
+  server: oauth.AuthorizationServer,
+) => Promise<Response>;
+
+/** Where a request goes: an endpoint of a server, as it is known. */
+interface Target {
+  readonly server: oauth.AuthorizationServer;
+  readonly name: keyof Endpoints;
+}
+
 function isLoopback(url: URL): boolean {
   return url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
 }
@@ -116,7 +128,7 @@ export class OAuthClient {
     this.#client = { client_id: options.clientId, [oauth.clockTolerance]: 60 };
     this.#authentication = new ClientAuthentication(options, options.clock);
     this.#insecure = isLoopback(new URL(options.issuer));
-    this.#server = new ServerMetadata(options, () => this.#fetchDocument());
+    this.#server = new ServerMetadata(options, (tries) => this.#fetchDocument(tries));
   }
 
   /** Whether the server has an endpoint for revocation (RFC 7009 §2). */
@@ -194,7 +206,8 @@ export class OAuthClient {
       throw malformed(what, error);
     }
     return await this.#token(
-      (options) =>
+      server,
+      (options, server) =>
         oauth.authorizationCodeGrantRequest(
           server,
           this.#client,
@@ -218,17 +231,17 @@ export class OAuthClient {
   /** Asks for a device and a user code (RFC 8628 §3.1). */
   async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
     const server = await this.#server.about(["device_authorization_endpoint"], signal);
-    const endpoint = server.device_authorization_endpoint;
-    if (endpoint === undefined) {
+    if (server.device_authorization_endpoint === undefined) {
       throw this.#missing("device authorization endpoint");
     }
     const { json } = await this.#send(
       "the device authorization endpoint",
-      (options) =>
+      { server, name: "device_authorization_endpoint" },
+      (options, server) =>
         oauth.deviceAuthorizationRequest(
           server,
           this.#client,
-          this.#authentication.for(endpoint),
+          this.#authentication.for(server.device_authorization_endpoint),
           { ...this.#options.extra, ...this.#scopeAndAudience() },
           options,
         ),
@@ -282,7 +295,8 @@ export class OAuthClient {
     const server = await this.#server.about(["token_endpoint"], signal);
     try {
       return await this.#token(
-        (options) =>
+        server,
+        (options, server) =>
           oauth.deviceCodeGrantRequest(
             server,
             this.#client,
@@ -306,7 +320,8 @@ export class OAuthClient {
   async clientCredentials(signal?: AbortSignal): Promise<TokenSet> {
     const server = await this.#server.about(["token_endpoint"], signal);
     return await this.#token(
-      (options) =>
+      server,
+      (options, server) =>
         oauth.clientCredentialsGrantRequest(
           server,
           this.#client,
@@ -330,7 +345,8 @@ export class OAuthClient {
     const refreshToken = current.refreshToken;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
     return await this.#token(
-      (options) =>
+      server,
+      (options, server) =>
         oauth.refreshTokenGrantRequest(
           server,
           this.#client,
@@ -350,14 +366,16 @@ export class OAuthClient {
     signal?: AbortSignal,
   ): Promise<void> {
     const server = await this.#server.about(["revocation_endpoint"], signal);
-    const proof = this.#authentication.for(server.revocation_endpoint);
     await this.#send(
       "the revocation endpoint",
-      (options) =>
-        oauth.revocationRequest(server, this.#client, proof, token, {
+      { server, name: "revocation_endpoint" },
+      (options, server) => {
+        const proof = this.#authentication.for(server.revocation_endpoint);
+        return oauth.revocationRequest(server, this.#client, proof, token, {
           ...options,
           additionalParameters: { token_type_hint: hint },
-        }),
+        });
+      },
       { signal },
     );
   }
@@ -374,15 +392,17 @@ export class OAuthClient {
   ): Promise<JsonObject> {
     const server = await this.#server.about(["introspection_endpoint"], signal);
     if (server.introspection_endpoint === undefined) throw this.#missing("introspection endpoint");
-    const proof = this.#authentication.for(server.introspection_endpoint);
     const what = "the introspection endpoint";
     const { json } = await this.#send(
       what,
-      (options) =>
-        oauth.introspectionRequest(server, this.#client, proof, token, {
+      { server, name: "introspection_endpoint" },
+      (options, server) => {
+        const proof = this.#authentication.for(server.introspection_endpoint);
+        return oauth.introspectionRequest(server, this.#client, proof, token, {
           ...options,
           additionalParameters: { token_type_hint: hint },
-        }),
+        });
+      },
       { signal, idempotent: true },
     );
     if (typeof json?.active !== "boolean") throw malformed(what, new Error("active is missing"));
@@ -396,7 +416,8 @@ export class OAuthClient {
     const what = "the userinfo endpoint";
     const { json } = await this.#send(
       what,
-      (options) => oauth.userInfoRequest(server, this.#client, accessToken, options),
+      { server, name: "userinfo_endpoint" },
+      (options, server) => oauth.userInfoRequest(server, this.#client, accessToken, options),
       { signal, idempotent: true },
     );
     if (typeof json?.sub !== "string") throw malformed(what, new Error("sub is missing"));
@@ -447,13 +468,16 @@ export class OAuthClient {
   }
 
   async #fetchKeys(): Promise<readonly JsonObject[]> {
-    const { jwks_uri } = await this.#server.about(["jwks_uri"]);
-    if (jwks_uri === undefined) throw this.#missing("address of its keys");
+    const server = await this.#server.about(["jwks_uri"]);
+    if (server.jwks_uri === undefined) throw this.#missing("address of its keys");
     const what = "the server's key set";
-    const address = this.#page(jwks_uri, what);
     const { json } = await this.#send(
       what,
-      (options) => options[oauth.customFetch](address, { headers: { accept: "application/json" } }),
+      { server, name: "jwks_uri" },
+      async (options, { jwks_uri }) =>
+        await options[oauth.customFetch](this.#page(jwks_uri!, what), {
+          headers: { accept: "application/json" },
+        }),
       { idempotent: true },
     );
     if (!Array.isArray(json?.keys)) throw malformed(what, new Error("keys is missing"));
@@ -477,19 +501,21 @@ export class OAuthClient {
     );
   }
 
-  async #fetchDocument(): Promise<JsonObject | undefined> {
+  async #fetchDocument(tries = MOST_TRIES): Promise<JsonObject | undefined> {
     const issuer = new URL(this.#options.issuer);
     const { json } = await this.#send(
       "the discovery document",
+      undefined,
       (options) => oauth.discoveryRequest(issuer, options),
-      { idempotent: true },
+      { idempotent: true, tries },
     );
     return json;
   }
 
   /** One call of the token endpoint, checked by oauth4webapi. */
   async #token(
-    request: (options: RequestOptions) => Promise<Response>,
+    server: oauth.AuthorizationServer,
+    request: MakeRequest,
     check: (answer: Response, json: JsonObject) => Promise<unknown>,
     options: {
       signal?: AbortSignal | undefined;
@@ -502,7 +528,7 @@ export class OAuthClient {
     const what = "the token endpoint";
     let answer: Answer;
     try {
-      answer = await this.#send(what, request, options);
+      answer = await this.#send(what, { server, name: "token_endpoint" }, request, options);
     } catch (error) {
       if (options.spent && error instanceof AuthError && error.oauthError === "invalid_grant") {
         throw new AuthError(
@@ -537,15 +563,20 @@ export class OAuthClient {
 
   /**
    * Sends a request, and once more only where it surely did not arrive
-   * (`idempotent`: or may have) or where the server said when (429, 503).
+   * (`idempotent`: or may have) or where the server said when (429, 503). Where
+   * nothing takes it at an address that was found before, and the server has
+   * another by now, it goes there at once.
    */
   async #send(
     what: string,
-    request: (options: RequestOptions) => Promise<Response>,
+    target: Target | undefined,
+    request: MakeRequest,
     options: { signal?: AbortSignal | undefined; tries?: number; idempotent?: boolean },
   ): Promise<Answer> {
     const { clock } = this.#options;
     const tries = options.tries ?? MOST_TRIES;
+    let server = target?.server ?? { issuer: this.#options.issuer };
+    let mayHaveMoved = target !== undefined;
     for (let round = 1;; round++) {
       let answer: Answer | undefined;
       let failure: unknown;
@@ -556,11 +587,19 @@ export class OAuthClient {
             answer = await exchange(url, { ...init, ...signalOf(options) }, this.#options);
             return new Response();
           },
-        });
+        }, server);
         throwForAnswer(answer!, what);
         return answer!;
       } catch (error) {
         failure = answer === undefined ? asAuthError(error, what) : error;
+      }
+      if (mayHaveMoved && (answer === undefined ? surelyUnsent(failure) : nobodyThere(answer))) {
+        mayHaveMoved = false;
+        const moved = await this.#server.moved(server, target!.name, options.signal);
+        if (moved !== undefined) {
+          server = moved;
+          continue;
+        }
       }
       const wait = pauseBefore(failure, round, options.idempotent === true, clock.now());
       if (round >= tries || wait === undefined) {

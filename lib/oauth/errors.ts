@@ -8,7 +8,7 @@ import { AuthError, type AuthErrorCode } from "../errors.ts";
 import type { Answer } from "./transport.ts";
 
 /** Codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2 and their meaning for a session. */
-const BY_OAUTH_ERROR: Readonly<Record<string, AuthErrorCode>> = {
+const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(Object.entries({
   access_denied: "access_denied",
   account_selection_required: "login_required",
   consent_required: "login_required",
@@ -27,7 +27,7 @@ const BY_OAUTH_ERROR: Readonly<Record<string, AuthErrorCode>> = {
   unauthorized_client: "client_rejected",
   unsupported_grant_type: "client_rejected",
   unsupported_response_type: "client_rejected",
-};
+}));
 
 const ADVICE: Readonly<Partial<Record<AuthErrorCode, string>>> = {
   access_denied: "Sign in again and choose Allow",
@@ -47,10 +47,19 @@ function shownCode(value: unknown): string | undefined {
   return typeof value === "string" && /^[a-z][a-z_]{0,63}$/.test(value) ? value : undefined;
 }
 
+/**
+ * Whether no endpoint stands where the answer came from (RFC 9110 §15.5.5, §15.5.6, §15.5.11), so
+ * that nothing has been done with what was sent. One that gives a registered `error` does stand.
+ */
+export function nobodyThere({ json, status }: Answer): boolean {
+  const code = shownCode(json?.error);
+  return [404, 405, 410].includes(status) && (code === undefined || !BY_OAUTH_ERROR.has(code));
+}
+
 /** Makes the error for an OAuth `error` code, as `what` (the refusing party) gave it. */
 export function oauthError(code: unknown, what: string, retryAt?: number): AuthError {
   const shown = shownCode(code);
-  const reason = (shown === undefined ? undefined : BY_OAUTH_ERROR[shown]) ?? "client_rejected";
+  const reason = BY_OAUTH_ERROR.get(shown ?? "") ?? "client_rejected";
   return new AuthError(
     reason,
     `${ADVICE[reason] ?? "Check the request"}: ${what} said "${shown ?? "(unreadable)"}".`,

@@ -58,13 +58,23 @@ export interface ServerOptions {
 /** What is known of one authorization server. */
 export class ServerMetadata {
   readonly #options: ServerOptions;
-  readonly #fetchDocument: () => Promise<JsonObject | undefined>;
+  readonly #fetchDocument: (tries?: number) => Promise<JsonObject | undefined>;
   #server: Promise<oauth.AuthorizationServer> | undefined;
+  /** When what is known was found, in epoch milliseconds. */
+  #foundAtMs = 0;
   /** Whether what is kept may be used; not after it failed. */
   #trustsKept = true;
+  /** What the server itself said, rather than what was kept. */
+  readonly #fetched: WeakSet<oauth.AuthorizationServer> = new WeakSet();
+  /** What the server said for the very call that uses it. */
+  readonly #justFetched: WeakSet<oauth.AuthorizationServer> = new WeakSet();
+  #rereading: Promise<oauth.AuthorizationServer> | undefined;
 
   /** Knows what `options` say; `fetchDocument` asks the server for the rest, when it is needed. */
-  constructor(options: ServerOptions, fetchDocument: () => Promise<JsonObject | undefined>) {
+  constructor(
+    options: ServerOptions,
+    fetchDocument: (tries?: number) => Promise<JsonObject | undefined>,
+  ) {
     this.#options = options;
     this.#fetchDocument = fetchDocument;
   }
@@ -75,38 +85,87 @@ export class ServerMetadata {
     signal?: AbortSignal,
   ): Promise<oauth.AuthorizationServer> {
     const { endpoints = {}, expectedIssuer, issuer } = this.#options;
-    return needs.every((name) => endpoints[name] !== undefined)
-      ? { issuer: expectedIssuer ?? issuer, ...endpoints }
-      : { ...await this.discover(signal), ...endpoints };
+    if (needs.every((name) => endpoints[name] !== undefined)) {
+      return { issuer: expectedIssuer ?? issuer, ...endpoints };
+    }
+    const wasKnown = this.#server !== undefined;
+    const found = await this.discover(signal);
+    const server = { ...found, ...endpoints };
+    if (!wasKnown && this.#fetched.has(found)) this.#justFetched.add(server);
+    return server;
   }
 
-  /** Finds the endpoints once; a failed look-up is not kept, an aborted caller does not stop it. */
+  /**
+   * The server by its own word of now, where that has another address for `name` than `server`,
+   * at which nothing answered; `undefined` where it has not, or cannot be asked.
+   */
+  async moved(
+    server: oauth.AuthorizationServer,
+    name: keyof Endpoints,
+    signal?: AbortSignal,
+  ): Promise<oauth.AuthorizationServer | undefined> {
+    const { endpoints = {} } = this.#options;
+    if (endpoints[name] !== undefined || this.#justFetched.has(server)) return undefined;
+    const reading = this.#rereading ??= this.#reread().finally(() => this.#rereading = undefined);
+    const now = await abandonable(reading.catch(() => undefined), signal);
+    if (now?.[name] === undefined || now[name] === server[name]) return undefined;
+    return { ...now, ...endpoints };
+  }
+
+  async #reread(): Promise<oauth.AuthorizationServer> {
+    // A caller waits, and has an error already.
+    const server = await this.#fetchMetadata(1);
+    this.#server = Promise.resolve(server);
+    return server;
+  }
+
+  /**
+   * Finds the endpoints once a day; a failed look-up is not kept, an aborted caller does not stop
+   * it.
+   */
   discover(signal?: AbortSignal): Promise<oauth.AuthorizationServer> {
-    this.#server ??= this.#findServer().catch((error) => {
-      this.#server = undefined;
-      throw error;
-    });
-    return abandonable(this.#server, signal);
+    const before = this.#server;
+    if (before === undefined) {
+      this.#server = this.#findServer().catch((error) => {
+        this.#server = undefined;
+        throw error;
+      });
+    } else if (!this.#isFresh(this.#foundAtMs)) {
+      // What is old will do where there is nothing newer to be had.
+      this.#foundAtMs = this.#options.clock.now();
+      this.#server = this.#findServer().catch(() => before);
+    }
+    return abandonable(this.#server!, signal);
+  }
+
+  #isFresh(sinceMs: number): boolean {
+    const age = this.#options.clock.now() - sinceMs;
+    return age >= 0 && age < METADATA_LIFE_MS;
   }
 
   async #findServer(): Promise<oauth.AuthorizationServer> {
+    this.#foundAtMs = this.#options.clock.now();
     return await this.#keptServer() ?? await this.#fetchMetadata();
   }
 
   /** What was found out before, by this process or another, where it is fresh and of this issuer. */
   async #keptServer(): Promise<oauth.AuthorizationServer | undefined> {
-    const { clock, issuer, metadata } = this.#options;
+    const { issuer, metadata } = this.#options;
     if (metadata === undefined || !this.#trustsKept) return undefined;
     const kept = await metadata.load().catch(() => undefined);
-    const age = clock.now() - Number(kept?.read_at) * 1000;
+    const readAtMs = Number(kept?.read_at) * 1000;
     const { document } = kept ?? {};
-    if (kept?.read_from !== issuer || !(age >= 0 && age < METADATA_LIFE_MS)) return undefined;
+    if (kept?.read_from !== issuer || !this.#isFresh(readAtMs)) return undefined;
     if (typeof document !== "object" || document === null || Array.isArray(document)) {
       return undefined;
     }
     // The same check as of a document that has just come.
-    return await oauth.processDiscoveryResponse(this.#expectedIssuer(), asResponse(document))
-      .catch(() => undefined);
+    const server = await oauth.processDiscoveryResponse(
+      this.#expectedIssuer(),
+      asResponse(document),
+    ).catch(() => undefined);
+    if (server !== undefined) this.#foundAtMs = readAtMs;
+    return server;
   }
 
   /** Makes the next look-up ask the server, because what was kept may be out of date. */
@@ -122,11 +181,11 @@ export class ServerMetadata {
     return new URL(this.#options.expectedIssuer ?? this.#options.issuer);
   }
 
-  async #fetchMetadata(): Promise<oauth.AuthorizationServer> {
+  async #fetchMetadata(tries?: number): Promise<oauth.AuthorizationServer> {
     const issuer = new URL(this.#options.issuer);
     const expected = this.#expectedIssuer();
     const what = "the discovery document";
-    const json = await this.#fetchDocument();
+    const json = await this.#fetchDocument(tries);
     if (json === undefined) throw malformed(what, new Error("no JSON object"));
     let server: oauth.AuthorizationServer;
     try {
@@ -145,6 +204,8 @@ export class ServerMetadata {
     const kept: JsonObject = { read_at, read_from: this.#options.issuer, document: json };
     // Keeping it is a courtesy to others; who cannot goes on without.
     await metadata?.save(kept).catch(() => {});
+    this.#foundAtMs = clock.now();
+    this.#fetched.add(server);
     return server;
   }
 }

@@ -101,6 +101,12 @@ export async function exchange(
     );
   }
   const fetch = options.fetch ?? globalThis.fetch;
+  // A connection that is kept may be closing as a one-time token goes out on it: Deno would send the
+  // token twice, Bun would lose it. Who brings a `fetch` of his own chooses the connection under Deno.
+  const isOnce = init.method === "POST" && options.fetch === undefined;
+  const own = isOnce && runtime === "deno"
+    ? (await import("./connection_deno.ts")).singleUse()
+    : undefined;
   const controller = new AbortController();
   const late = new AuthError(
     "timeout",
@@ -113,8 +119,8 @@ export async function exchange(
   caller?.addEventListener("abort", onAbort, { once: true });
   try {
     const { signal } = controller;
-    const sent: RequestInit = { ...init, redirect: "manual", signal };
-    // Bun sends on a kept connection that the server is just closing, and a token may be lost.
+    const sent: RequestInit & { client?: unknown } = { ...init, redirect: "manual", signal };
+    if (own !== undefined) sent.client = own;
     if (runtime === "bun") sent.keepalive = false;
     const response = await answered(fetch(url, sent), signal);
     const { bytes, isWhole } = await readBody(response, LARGEST_BODY, signal);
@@ -143,6 +149,7 @@ export async function exchange(
     throw failure;
   } finally {
     clearTimeout(timer);
+    own?.close();
     caller?.removeEventListener("abort", onAbort);
   }
 }

@@ -169,18 +169,23 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
 
 let denoDir: string | undefined;
 
-/** Starts a program and waits for its first line, then for its end. */
-export async function start(engine: Engine, args: readonly string[]): Promise<Started> {
+async function environment(): Promise<Record<string, string>> {
   // The home of the programs must not hide Deno's cache.
   denoDir ??= JSON.parse(
     (await run([Deno.execPath(), "info", "--json", "--no-config"], { quiet: true })).output,
   ).denoDir as string;
+  return { ...ENVIRONMENT, DENO_DIR: denoDir };
+}
+
+/** Starts a program and waits for its first line, then for its end. */
+export async function start(engine: Engine, args: readonly string[]): Promise<Started> {
+  const env = await environment();
   const [program, ...flags] = engine.command;
   const since = performance.now();
   const child = new Deno.Command(program!, {
     args: [...flags, ...args],
     cwd: STAGE,
-    env: { ...ENVIRONMENT, DENO_DIR: denoDir },
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -197,6 +202,51 @@ export async function start(engine: Engine, args: readonly string[]): Promise<St
   const { success } = await child.status;
   if (!success) throw new Error(`${engine.name} ${args.join(" ").slice(0, 200)} failed: ${errors}`);
   return { line: text.split("\n")[0]!, ms };
+}
+
+/** A process that loads, says a line, and goes on when it is told to. */
+export interface Waiting {
+  /** Its next line. */
+  line(): Promise<string>;
+  /** Lets it go on; its last line. */
+  release(): Promise<string>;
+}
+
+/** Starts a program that waits for a sign. */
+export async function launch(engine: Engine, args: readonly string[]): Promise<Waiting> {
+  const [program, ...flags] = engine.command;
+  const child = new Deno.Command(program!, {
+    args: [...flags, ...args],
+    cwd: STAGE,
+    env: await environment(),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const line = async () => {
+    while (!text.includes("\n")) {
+      const { done, value } = await output.read();
+      if (done) break;
+      text += value;
+    }
+    const [first = "", ...rest] = text.split("\n");
+    text = rest.join("\n");
+    return first.trim();
+  };
+  return {
+    line,
+    async release() {
+      await input.write(new TextEncoder().encode("go\n"));
+      const answer = await line();
+      await input.close().catch(() => {}); // It may have ended.
+      await output.cancel();
+      await child.status;
+      return answer;
+    },
+  };
 }
 
 /** A program's file for an engine. */

@@ -23,6 +23,10 @@ export interface Counts {
   refused: number;
   /** Most requests of the token endpoint at the same time. */
   tokenAtOnce: number;
+  /** Connections that requests came over, by the origin that they came to. */
+  connections: number;
+  /** Those to the API's own origin. */
+  apiConnections: number;
   /** Whether the session of the newest refresh token is alive. */
   alive: boolean;
 }
@@ -51,10 +55,11 @@ function serve(): void {
   let alive = true;
   let counts = { discovery: 0, token: 0, reused: 0, accepted: 0, refused: 0, tokenAtOnce: 0 };
   let open = 0;
+  let clients: [main: Set<number>, api: Set<number>] = [new Set(), new Set()];
   let valid = new Set<string>();
   const base64url = (value: unknown) =>
     btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  const issue = (): TokenFile => {
+  const issue = (refreshable: boolean): TokenFile => {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
       iss: "bench",
@@ -68,7 +73,7 @@ function serve(): void {
       "s".repeat(342)
     }`;
     valid.add(`Bearer ${access}`);
-    current = `refresh-${number}`;
+    if (refreshable) current = `refresh-${number}`;
     return {
       access_token: access,
       refresh_token: current,
@@ -90,12 +95,13 @@ function serve(): void {
       alive = false;
       return Response.json({ error: "invalid_grant" }, { status: 400 });
     }
-    const { access_token, refresh_token } = issue();
-    const kept = form.get("grant_type") === "refresh_token" ? { refresh_token } : {};
+    const { access_token, refresh_token } = issue(refresh !== null);
+    const kept = refresh === null ? {} : { refresh_token };
     return Response.json({ access_token, token_type: "Bearer", expires_in: expiresIn, ...kept });
   };
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+  const answer = async (request: Request, port: number, own: 0 | 1): Promise<Response> => {
     const { origin, pathname } = new URL(request.url);
+    if (!["/counts", "/reset"].includes(pathname)) clients[own].add(port);
     switch (pathname) {
       case "/api": {
         const known = valid.has(request.headers.get("authorization") ?? "");
@@ -117,19 +123,32 @@ function serve(): void {
           response_types_supported: ["code"],
         });
       case "/counts":
-        return Response.json({ ...counts, alive });
+        return Response.json({
+          ...counts,
+          connections: clients[0].size,
+          apiConnections: clients[1].size,
+          alive,
+        });
       case "/reset": {
         ({ latencyMs = 0, expiresIn = 3600 } = await request.json());
         counts = { discovery: 0, token: 0, reused: 0, accepted: 0, refused: 0, tokenAtOnce: 0 };
+        clients = [new Set(), new Set()];
         valid = new Set();
         alive = true;
-        return Response.json(issue());
+        return Response.json(issue(true));
       }
       default:
         return new Response(null, { status: 404 });
     }
-  });
-  console.log(`http://127.0.0.1:${server.addr.port}`);
+  };
+  const listen = (own: 0 | 1) => {
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request, { remoteAddr }) => answer(request, remoteAddr.port, own),
+    );
+    return `http://127.0.0.1:${server.addr.port}`;
+  };
+  console.log(`${listen(0)} ${listen(1)}`);
   (async () => {
     for await (const _ of Deno.stdin.readable) { /* Its end is the sign. */ }
     Deno.exit(0);
@@ -140,6 +159,8 @@ function serve(): void {
 export interface World {
   /** Origin of all of it. */
   readonly origin: string;
+  /** Another origin of the same, for an API that lies elsewhere than the authorization server. */
+  readonly apiOrigin: string;
   /** Starts afresh; returns a token file. */
   reset(options?: { latencyMs?: number; expiresIn?: number }): Promise<TokenFile>;
   /** What came since. */
@@ -165,9 +186,10 @@ export async function startWorld(): Promise<World> {
   }).spawn();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value } = await reader.read();
-  const origin = value!.trim();
+  const [origin = "", apiOrigin = ""] = value!.trim().split(" ");
   return {
     origin,
+    apiOrigin,
     async reset(options = {}) {
       const answer = await fetch(`${origin}/reset`, {
         method: "POST",

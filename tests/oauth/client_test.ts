@@ -295,6 +295,7 @@ const REFUSALS: readonly [
   ["unauthorized_client", "unauthorized_client", "client_rejected", 1],
   ["invalid_scope", "invalid_scope", "client_rejected", 1],
   ["an error of its own", "made_up", "client_rejected", 1],
+  ["an error that every object knows", "constructor", "client_rejected", 1],
   ["an error that would break a terminal", "\x1b[2J", "client_rejected", 1],
   ["500 without Retry-After", new FakeResponse(500, "oops"), "server_error", 1],
   [

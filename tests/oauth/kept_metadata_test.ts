@@ -5,8 +5,17 @@ import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts"
 import type { MetadataStore } from "../../lib/oauth/server_metadata.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
+import { TokenSet } from "../../lib/token.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
-import { FakeResponse, fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";
+import {
+  type FakeAnswer,
+  FakeResponse,
+  fakeServer,
+  type FakeServerOptions,
+  RESET,
+  startFakeServer,
+} from "../_support/fake_server.ts";
+import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
 
 const DAY_MS = 86_400_000;
@@ -90,15 +99,165 @@ test("OAuthClient uses no document that was kept of another issuer (RFC 8414 §3
   assertEquals(server.requests.filter(({ url }) => url.host.includes("evil")), []);
 });
 
-test("OAuthClient asks the server again after an endpoint that was kept failed", async () => {
-  let moved = false;
-  const { metadata, server, signIn, clock } = world({
-    token: () => {
-      return moved ? new FakeResponse(404, "gone") : { access_token: "AT", token_type: "Bearer" };
-    },
+/** A second process whose kept document holds an address that gives `old` by now. */
+async function afterTheMove(old: FakeAnswer, next: Record<string, unknown> | undefined) {
+  const moving = world({
+    token: [{ access_token: "AT0" }, old],
+    api: [{ access_token: "AT1", token_type: "Bearer" }],
+  });
+  await moving.signIn();
+  moving.server.options.metadata = next;
+  return moving;
+}
+
+const NEW_ADDRESS = { token_endpoint: "https://auth.fake.test/v2/token" };
+
+test("OAuthClient goes at once to where an endpoint of the kept document has moved", async () => {
+  const refused = Object.assign(new TypeError("fetch failed"), {
+    cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }),
+  });
+  const unknownName = new TypeError("fetch failed: dns error: failed to lookup address");
+  for (
+    const old of [
+      new FakeResponse(404, "gone"),
+      new FakeResponse(404, { error: "not_found" }),
+      new FakeResponse(405),
+      new FakeResponse(410, {}),
+      refused,
+      unknownName,
+    ]
+  ) {
+    const { clock, kept, signIn } = await afterTheMove(old, NEW_ADDRESS);
+    assertEquals(await signIn(), "/token discovery /v2/token");
+    assertEquals((kept.value?.document as JsonObject).token_endpoint, NEW_ADDRESS.token_endpoint);
+    assertEquals(await signIn(), "/v2/token");
+    assertEquals(clock.waits, []);
+  }
+});
+
+test("OAuthClient sends nothing again to an address that the server keeps to", async () => {
+  const { server, signIn } = await afterTheMove(new FakeResponse(404, "gone"), undefined);
+  const { code, message } = await assertRejects(() => signIn(), AuthError);
+  assertEquals(code, "malformed_response");
+  assert(message.includes("404"), message);
+  // Discovery comes after the answer, and finds the same.
+  assertEquals(server.requests.slice(2).map(({ path }) => path.slice(0, 12)), [
+    "/token",
+    "/.well-known",
+  ]);
+});
+
+test("OAuthClient keeps to the first error where the server cannot say where an endpoint went", async () => {
+  const { server, signIn } = await afterTheMove(new FakeResponse(410, "gone"), NEW_ADDRESS);
+  server.options.discovery = [new FakeResponse(500)];
+  const { message } = await assertRejects(() => signIn(), AuthError);
+  assert(message.includes("410"), message);
+  assertEquals(server.requests.length, 4);
+});
+
+test("OAuthClient sends nothing to another address where the first may have acted on it", async () => {
+  const answers: FakeAnswer[] = [
+    new FakeResponse(500),
+    new FakeResponse(503, ""),
+    new FakeResponse(403, "no"),
+    new FakeResponse(404, { error: "invalid_client" }),
+    new FakeResponse(404, { error: "invalid_grant" }),
+    new FakeResponse(308, "", { location: NEW_ADDRESS.token_endpoint }),
+    RESET,
+  ];
+  for (const old of answers) {
+    const { server, signIn } = await afterTheMove(old, NEW_ADDRESS);
+    await assertRejects(() => signIn(), AuthError);
+    assertEquals(server.requests.slice(2).map(({ path }) => path), ["/token"]);
+  }
+});
+
+test("OAuthClient asks the server again, at the next call, after a kept endpoint failed otherwise", async () => {
+  const { clock, metadata, server } = await afterTheMove(new FakeResponse(500), NEW_ADDRESS);
+  const client = new OAuthClient({
+    issuer: server.issuer,
+    clientId: "app",
+    clientSecret: "SECRET",
+    scopes: [],
+    fetch: server.fetch,
+    clock,
+    metadata,
+  });
+  await assertRejects(() => client.clientCredentials(), AuthError);
+  assertEquals(server.requests.length, 3);
+  await client.clientCredentials();
+  await client.clientCredentials();
+  const paths = server.requests.slice(3).map(({ path }) => path.split("/").at(-1));
+  assertEquals(paths, ["openid-configuration", "token", "token"]);
+});
+
+test("OAuthClient goes on where nothing listens any more at a kept address", async () => {
+  const server = await startFakeServer();
+  try {
+    const nowhere = `http://127.0.0.1:${await freePort()}/token`;
+    const { clock } = world();
+    let kept: JsonObject = {
+      read_at: clock.now() / 1000,
+      read_from: server.issuer,
+      document: { issuer: server.issuer, token_endpoint: nowhere },
+    };
+    const client = new OAuthClient({
+      issuer: server.issuer,
+      clientId: "app",
+      clientSecret: "SECRET",
+      scopes: [],
+      clock,
+      metadata: {
+        load: () => Promise.resolve(kept),
+        save: (value) => Promise.resolve(void (kept = value)),
+      },
+    });
+    await client.clientCredentials();
+    assertEquals(server.requests.map(({ path }) => path.split("/").at(-1)), [
+      "openid-configuration",
+      "token",
+    ]);
+    assertEquals((kept.document as JsonObject).token_endpoint, `${server.issuer}/token`);
+    assertEquals(clock.waits, []);
+  } finally {
+    await server.close();
+  }
+});
+
+test("OAuthClient does not ask again for a document that it has just read", async () => {
+  const { server, signIn } = world({ token: [new FakeResponse(404, "gone")] });
+  await assertRejects(() => signIn(), AuthError);
+  assertEquals(server.requests.length, 2);
+});
+
+test("OAuthClient spends a one-time refresh token once, at the new address (RFC 9700 §4.14.2)", async () => {
+  const { clock, metadata, server, signIn } = world({
+    token: [{ access_token: "AT0" }, new FakeResponse(404, "gone")],
+    api: [{ access_token: "AT1", token_type: "Bearer", refresh_token: "RT1" }],
   });
   await signIn();
-  moved = true;
+  server.options.metadata = NEW_ADDRESS;
+  const client = new OAuthClient({
+    issuer: server.issuer,
+    clientId: "app",
+    scopes: [],
+    fetch: server.fetch,
+    clock,
+    metadata,
+  });
+  const stored = { access_token: "AT0", refresh_token: "RT0", _iat: 1, _exp: 2 };
+  const before = TokenSet.fromStored(stored, clock.now(), "token.json");
+  // Three at once read the document once.
+  const renewed = await Promise.all([1, 2, 3].map(() => client.refresh(before)));
+  assertEquals(renewed.map(({ refreshToken }) => refreshToken), ["RT1", "RT1", "RT1"]);
+  const paths = server.requests.slice(2).map(({ path }) => path.split("/").at(-1));
+  assertEquals(paths.filter((path) => path === "openid-configuration").length, 1);
+  assertEquals(server.to("/v2/token").length, 3);
+  assertEquals(server.to("/v2/token")[0]!.form.get("refresh_token"), "RT0");
+});
+
+test("OAuthClient reads the discovery document again after a day in the same process", async () => {
+  const { clock, metadata, server } = world();
   const client = new OAuthClient({
     issuer: server.issuer,
     clientId: "app",
@@ -109,14 +268,18 @@ test("OAuthClient asks the server again after an endpoint that was kept failed",
     metadata,
   });
   const count = () => server.requests.filter(({ path }) => path.startsWith("/.well")).length;
+  await client.clientCredentials();
+  clock.advance(DAY_MS - 1);
+  await client.clientCredentials();
   assertEquals(count(), 1);
-  await assertRejects(() => client.clientCredentials(), AuthError);
-  assertEquals(count(), 1, "the first attempt trusts what is kept");
-  moved = false;
+  clock.advance(1);
   await client.clientCredentials();
   assertEquals(count(), 2);
+  // What is old serves while there is nothing newer.
+  server.options.discovery = [new FakeResponse(404)];
+  clock.advance(DAY_MS);
   await client.clientCredentials();
-  assertEquals(count(), 2, "and then no more");
+  assertEquals(count(), 3);
 });
 
 test("OAuthClient asks nothing again where the server refuses as the standard has it (RFC 6749 §5.2)", async () => {
