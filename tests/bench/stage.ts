@@ -82,6 +82,20 @@ async function transpile(): Promise<void> {
   }
 }
 
+/** The package as a bundler makes it, one file for what is loaded at once; where Bun is there. */
+async function bundle(): Promise<void> {
+  const bun = await locate("bun");
+  if (typeof bun === "string") return;
+  const to = path.join(STAGE, "planet-bundle");
+  fs.rmSync(to, { recursive: true, force: true });
+  const flags = ["--splitting", "--target=node", "--packages=external", "--entry-naming=mod.js"];
+  const entry = path.join(STAGE, "planet-js/mod.js");
+  const { code, output } = await run([...bun, "build", entry, `--outdir=${to}`, ...flags], {
+    quiet: true,
+  });
+  if (code !== 0) throw new Error(`Cannot bundle: ${output}`);
+}
+
 async function install(): Promise<void> {
   const manifest = JSON.stringify({ private: true, type: "module", dependencies: PEERS });
   const file = path.join(STAGE, "package.json");
@@ -119,9 +133,11 @@ export async function setStage(): Promise<void> {
       );
     write(name, "../planet-js/mod.js");
     write(`deno_${name}`, "../planet-ts/mod.ts");
+    write(`bundle_${name}`, "../planet-bundle/mod.js");
   }
   await install();
   await transpile();
+  await bundle();
 }
 
 /** Finds the runtimes and Python; says which are missing. */
