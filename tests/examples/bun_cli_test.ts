@@ -4,11 +4,11 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
 import {
   type ExampleRun,

@@ -23,6 +23,7 @@ import { EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { readJwtClaims, TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type Arbitrary, fc, type Property } from "./_fast_check.ts";
 import { keeperProperty } from "./_keeper.ts";
@@ -38,7 +39,7 @@ export interface Claim {
 }
 
 const NOW = 1_700_000_000_000;
-const SECRET = "sEcReT~0123456789";
+const SECRET = secret("of-properties");
 
 /** Runs `work`; what it throws must be a typed error with one of `codes`. */
 function typed<T>(codes: readonly string[], work: () => T): T | AuthError {
@@ -263,7 +264,7 @@ function challengeProperty(): Property {
               : new Response(JSON.stringify(body), { status, headers }),
           ),
       });
-      const old = TokenSet.fromResponse({ access_token: "A", refresh_token: SECRET }, NOW);
+      const old = TokenSet.fromResponse({ access_token: secret("A"), refresh_token: SECRET }, NOW);
       const error = await client.refresh(old).catch((error) => error);
       assert(error instanceof AuthError, inspect(error));
       const { code, message, oauthError, retryAt } = error;
@@ -371,7 +372,7 @@ export const CLAIMS: readonly Claim[] = [
     property: () =>
       fc.property(tokenMembers(), fc.boolean(), (members, hasPrevious) => {
         const previous = hasPrevious
-          ? TokenSet.fromResponse({ access_token: "A", refresh_token: "old" }, NOW)
+          ? TokenSet.fromResponse({ access_token: secret("A"), refresh_token: secret("old") }, NOW)
           : undefined;
         const found = typed(
           ["malformed_response"],
@@ -381,7 +382,7 @@ export const CLAIMS: readonly Claim[] = [
         checkTokens(found);
         const sent = members.refresh_token;
         const isGood = typeof sent === "string" && /^[\x20-\x7e]+$/.test(sent);
-        assertEquals(found.refreshToken, isGood ? sent : hasPrevious ? "old" : undefined);
+        assertEquals(found.refreshToken, isGood ? sent : hasPrevious ? secret("old") : undefined);
       }),
   },
   {

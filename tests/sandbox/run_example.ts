@@ -7,14 +7,16 @@
  * @module
  */
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { spawnSync } from "../_support/child_process.ts";
 import { freePort } from "../_support/free_port.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
 import { writeBrowser } from "./browser.ts";
 import { approveDevice, open } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
@@ -85,10 +87,10 @@ export function findRuntime(runtime: ExampleRuntime): { path: string } | { missi
 export async function exampleWorld(): Promise<ExampleWorld> {
   const callbackUrl = `http://localhost:${await freePort()}`;
   const sandbox = await startSandbox({ callbackUrl });
-  const home = await mkdtemp(join(tmpdir(), "planet-example-"));
+  const { path: home, remove } = await tempFolder();
   const close = async () => {
     await sandbox.close();
-    await rm(home, { recursive: true, force: true });
+    await remove();
   };
   return { sandbox, home, callbackUrl, browser: await writeBrowser(home), close };
 }
