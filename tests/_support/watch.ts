@@ -5,7 +5,7 @@
  * requests carry, tokens, credentials and stored objects (`watch_library.ts`), and what a test makes
  * up by `secret()`. While a test runs, everything observable is collected: errors, events, what is
  * printed, public objects, files in temporary folders, requests, arguments of programs, pages of the
- * callback. At its end all of it is searched.
+ * callback. At its end all of it is searched; of very many alike, the first and the last.
  *
  * A secret that is too short to be searched for fails the test. What a test does on purpose that no
  * other may, it says itself: `test(name, fn, { breaks: [{ rule, where, why }] })`.
@@ -53,6 +53,8 @@ export interface ServerGroup {
   readonly authorization: readonly string[];
   /** Addresses at which access tokens are used. */
   readonly api: readonly string[];
+  /** Addresses of databases that keep sessions, which they may be sent to. */
+  readonly stores?: readonly string[];
 }
 
 /** A request that was sent or has come. */
@@ -148,6 +150,7 @@ interface SeenFile {
 interface Group {
   readonly authorization: Set<string>;
   readonly api: Set<string>;
+  readonly stores: Set<string>;
   /** Whether a session of this process is for it. */
   used: boolean;
 }
@@ -194,14 +197,17 @@ class Watch {
     else homes.add(home);
   }
 
-  group({ api, authorization }: ServerGroup, used: boolean): Group {
+  group({ api, authorization, stores = [] }: ServerGroup, used: boolean): Group {
+    const origins = (addresses: readonly string[]) => addresses.map((one) => new URL(one).origin);
     const known = this.groups.find((group) =>
-      authorization.some((address) => group.authorization.has(new URL(address).origin))
+      origins(authorization).some((origin) => group.authorization.has(origin))
     );
-    const group = known ?? { authorization: new Set(), api: new Set(), used };
+    const group = known ??
+      { authorization: new Set(), api: new Set(), stores: new Set(), used };
     if (known === undefined) this.groups.push(group);
-    for (const address of authorization) group.authorization.add(new URL(address).origin);
-    for (const address of api) group.api.add(new URL(address).origin);
+    for (const origin of origins(authorization)) group.authorization.add(origin);
+    for (const origin of origins(api)) group.api.add(origin);
+    for (const origin of origins(stores)) group.stores.add(origin);
     group.used ||= used;
     return group;
   }
@@ -214,8 +220,17 @@ class Watch {
 
   inherit(base: Watch): void {
     this.canaries.addAll(base.canaries);
-    for (const [secret, homes] of base.homes) this.homes.set(secret, new Set(homes));
-    this.groups.push(...base.groups);
+    // What this test learns of them, the next one need not know.
+    const copies = new Map(base.groups.map((group) => [group, {
+      authorization: new Set(group.authorization),
+      api: new Set(group.api),
+      stores: new Set(group.stores),
+      used: group.used,
+    }]));
+    this.groups.push(...copies.values());
+    for (const [secret, homes] of base.homes) {
+      this.homes.set(secret, new Set([...homes].map((home) => copies.get(home)!)));
+    }
     for (const one of base.short) this.short.add(one);
   }
 
@@ -240,7 +255,7 @@ class Watch {
     }
     for (const request of this.requests) texts.push(...this.#partsOf(request, found));
     for (const { folderMode, mode, name, text } of this.files) {
-      const allowed = IN_FILES[baseName(name)] ?? [];
+      const allowed = name.endsWith(".pem") ? ["private key"] : IN_FILES[baseName(name)] ?? [];
       texts.push({ rule: "file", where: name, text, allowed });
       if (process.platform === "win32" || !this.canaries.isIn(text)) continue;
       for (const [what, bits] of [["it", mode], ["its folder", folderMode]] as const) {
@@ -284,9 +299,9 @@ class Watch {
     const url = new URL(request.url);
     const used = this.groups.filter((group) => group.used);
     const groups = used.length > 0 ? used : this.groups;
-    const isAt = (side: "api" | "authorization") =>
-      this.groups.some((g) => g[side].has(url.origin));
-    const [isServer, isApi] = [isAt("authorization"), isAt("api")];
+    const isAt = (side: "api" | "authorization" | "stores") =>
+      this.groups.some((group) => group[side].has(url.origin));
+    const [isServer, isApi, isStore] = [isAt("authorization"), isAt("api"), isAt("stores")];
     const isPost = method === "POST";
     // A port may have been that of a server before.
     const isCallback = url.protocol === "http:" &&
@@ -297,9 +312,9 @@ class Watch {
     for (const [kind, value] of credentials(request)) {
       const homes = this.homes.get(value) ?? groups;
       if (isCallback && kind === "code") continue;
-      if ([...homes].some((g) => g.api.has(url.origin) || g.authorization.has(url.origin))) {
-        continue;
-      }
+      const isFor = ({ api, authorization, stores }: Group) =>
+        [api, authorization, stores].some((origins) => origins.has(url.origin));
+      if ([...homes].some(isFor)) continue;
       found.push({
         secret: kind,
         where: `request: ${method} ${url.origin}`,
@@ -315,7 +330,9 @@ class Watch {
     const authorization = headers.get("authorization") ?? "";
     const others = [...headers].filter(([name]) => name !== "authorization");
     const token = new URLSearchParams(body).has("token");
-    const inBody = isCallback
+    const inBody = isStore
+      ? IN_FILES["token.json"]!
+      : isCallback
       ? ["code"]
       : isServer && isPost
       ? [...POSTED, ...(token ? ["access token"] : [])]
@@ -324,7 +341,7 @@ class Watch {
       part("the address", `${url.href}\n${unescaped(url.href)}`, isCallback ? ["code"] : []),
       part("the headers", others.join("\n"), []),
       part("Authorization", `${authorization}\n${basicOf(authorization) ?? ""}`, [
-        ...(isApi || isServer ? ["API key", "access token"] : []),
+        ...(isApi || isServer || isStore ? ["API key", "access token"] : []),
         ...(isServer && isPost ? ["client secret"] : []),
       ]),
       part("the body", `${body}\n${[...new URLSearchParams(body).values()].join("\n")}`, inBody),
@@ -627,19 +644,25 @@ function listen(): () => void {
     for (const stream of [process.stdout, process.stderr]) {
       replace(stream, "write", told((_self, [chunk]) => written(chunk)));
     }
-    for (const name of ["end", "writeHead"] as const) {
-      replace(
-        ServerResponse.prototype,
-        name,
-        told((self, args) => {
-          if (ownServers.has(self as object)) return;
-          const text = args.filter((arg) => typeof arg !== "function").map((arg) =>
-            typeof arg === "string" ? arg : JSON.stringify(arg)
-          );
-          see("page", "a page of the callback", text.join(" "));
-        }),
-      );
-    }
+    const pages = new WeakSet<object>();
+    replace(
+      ServerResponse.prototype,
+      "writeHead",
+      told((self, [status, ...more]) => {
+        const text = JSON.stringify(more);
+        if (ownServers.has(self as object)) return;
+        if (text.includes("text/html")) pages.add(self as object);
+        else if (!(Number(status) >= 300 && Number(status) <= 399)) return;
+        see("page", "the headers of a page of the callback", text);
+      }),
+    );
+    replace(
+      ServerResponse.prototype,
+      "end",
+      told((self, [body]) => {
+        if (pages.has(self as object)) see("page", "a page of the callback", String(body));
+      }),
+    );
   } else {
     for (const stream of [Deno.stdout, Deno.stderr]) {
       replace(stream, "writeSync", told((_self, [chunk]) => written(chunk)));

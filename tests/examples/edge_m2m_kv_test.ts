@@ -62,7 +62,7 @@ test(
     const isolates: Isolate[] = [];
     try {
       const folder = join(world.home, ".planet-edge");
-      await mkdir(folder);
+      await mkdir(folder, { mode: 0o700 });
       const database = join(folder, "kv.sqlite");
       const begin = async (count: number) => {
         const started = Array.from({ length: count }, () => start(world, database));

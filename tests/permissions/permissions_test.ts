@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { see } from "../_support/watch.ts";
 import {
   exampleEnvironment,
   type ExampleWorld,
@@ -147,6 +148,7 @@ ${program}
     const [{ code }] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
     clearTimeout(timer);
     await person;
+    see("console", "what the program printed", output);
     return { code, output, left: left === undefined ? "" : real(left[1] ?? left[0]) };
   } finally {
     await remove();

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { spawnSync } from "../_support/child_process.ts";
 import { freePort } from "../_support/free_port.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { see } from "../_support/watch.ts";
 import { writeBrowser } from "./browser.ts";
 import { approveDevice, open } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
@@ -87,7 +88,8 @@ export function findRuntime(runtime: ExampleRuntime): { path: string } | { missi
 export async function exampleWorld(): Promise<ExampleWorld> {
   const callbackUrl = `http://localhost:${await freePort()}`;
   const sandbox = await startSandbox({ callbackUrl });
-  const { path: home, remove } = await tempFolder();
+  // The store that is an example for one's own has names of its own, and a database is a file.
+  const { path: home, remove } = await tempFolder({ unwatched: /^\.planet-(demo|edge)\// });
   const close = async () => {
     await sandbox.close();
     await remove();
@@ -223,6 +225,7 @@ export async function runExample(
     });
     const failure = await approval;
     if (failure instanceof Error) throw failure;
+    see("console", `what ${name} printed`, texts.stdout + texts.stderr);
     return { code, ...texts };
   } finally {
     clearTimeout(timer);
