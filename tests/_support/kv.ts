@@ -76,7 +76,7 @@ export async function startKvServer(): Promise<KvServer> {
   });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const url = await firstLine(child);
-  noteServers({ authorization: [], api: [], stores: [url] }, true);
+  noteServers({ authorization: [], api: [], stores: [url] });
   // It does not keep this program alive.
   child.unref();
   child.stdout!.destroy();

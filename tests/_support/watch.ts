@@ -298,7 +298,9 @@ class Watch {
     const { body = "", headers, method } = request;
     const url = new URL(request.url);
     const used = this.groups.filter((group) => group.used);
-    const groups = used.length > 0 ? used : this.groups;
+    const groups = used.length > 0
+      ? this.groups.filter((group) => group.used || group.stores.size > 0)
+      : this.groups;
     const isAt = (side: "api" | "authorization" | "stores") =>
       this.groups.some((group) => group[side].has(url.origin));
     const [isServer, isApi, isStore] = [isAt("authorization"), isAt("api"), isAt("stores")];
