@@ -343,7 +343,9 @@ class Watch {
       part("the address", `${url.href}\n${unescaped(url.href)}`, isCallback ? ["code"] : []),
       part("the headers", others.join("\n"), []),
       part("Authorization", `${authorization}\n${basicOf(authorization) ?? ""}`, [
-        ...(isApi || isServer || isStore ? ["API key", "access token"] : []),
+        ...(isApi ? ["API key"] : []),
+        // Who is signed in, the authorization server tells (OpenID Connect Core §5.3).
+        ...(isApi || isServer || isStore ? ["access token"] : []),
         ...(isServer && isPost ? ["client secret"] : []),
       ]),
       part("the body", `${body}\n${[...new URLSearchParams(body).values()].join("\n")}`, inBody),
@@ -352,22 +354,28 @@ class Watch {
 
   /** Looks at all files in a folder. */
   look(folder: string, unwatched: Unwatched): void {
-    const visit = (place: string, folderMode: number) => {
+    const lookAt = (file: string, folderMode: number) => {
+      const name = path.relative(folder, file).replaceAll("\\", "/");
+      const { mode, size } = fs.lstatSync(file);
+      if (size > LARGEST_FILE || unwatched?.test(name)) return;
+      this.files.push({ name, text: fs.readFileSync(file, "utf8"), mode, folderMode });
+    };
+    const visit = (place: string) => {
+      const { mode } = fs.lstatSync(place);
       for (const entry of fs.readdirSync(place, { withFileTypes: true })) {
-        const file = path.join(place, entry.name);
-        if (entry.name === "node_modules") continue;
-        if (entry.isDirectory()) visit(file, fs.lstatSync(file).mode);
-        if (!entry.isFile()) continue;
-        const { mode, size } = fs.lstatSync(file);
-        const name = path.relative(folder, file).replaceAll("\\", "/");
-        if (size > LARGEST_FILE || unwatched?.test(name)) continue;
-        this.files.push({ name, text: fs.readFileSync(file, "latin1"), mode, folderMode });
+        const here = path.join(place, entry.name);
+        try {
+          if (entry.isDirectory() && entry.name !== "node_modules") visit(here);
+          if (entry.isFile()) lookAt(here, mode);
+        } catch {
+          // What a test made unreadable, or another program takes away right now.
+        }
       }
     };
     try {
-      visit(folder, fs.lstatSync(folder).mode);
+      visit(folder);
     } catch {
-      // What a test made unreadable, or another program takes away right now.
+      // The test itself took it away.
     }
   }
 

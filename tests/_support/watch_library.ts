@@ -105,6 +105,15 @@ const OPTIONS_AT = {
 } as const;
 
 function watchSessions(): void {
+  wrap(
+    Auth,
+    "listProfiles",
+    (method, self, args) =>
+      look(
+        Reflect.apply(method, self, args),
+        (profiles) => remember("object", "listProfiles()", profiles as object),
+      ),
+  );
   for (const [name, at] of Object.entries(OPTIONS_AT)) {
     wrap(Auth, name, (method, self, args) => {
       const options = args[at];
@@ -168,6 +177,11 @@ function watchTokens(): void {
   for (const name of ["fromResponse", "fromStored"] as const) {
     wrap(TokenSet, name, (method, self, args) => look(Reflect.apply(method, self, args), note));
   }
+  wrap(
+    TokenSet.prototype,
+    "byClockAhead",
+    (method, self, args) => look(Reflect.apply(method, self, args), note),
+  );
 }
 
 /** Puts a step into the making of every error of the library: it is between them and `Error`. */
