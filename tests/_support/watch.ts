@@ -214,7 +214,7 @@ class Watch {
 
   value(seen: SeenValue): void {
     let kept = this.values.get(seen.rule);
-    if (kept === undefined) this.values.set(seen.rule, kept = new Kept(150));
+    if (kept === undefined) this.values.set(seen.rule, kept = new Kept(60));
     kept.add(seen);
   }
 
