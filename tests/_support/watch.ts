@@ -17,7 +17,6 @@
  */
 
 import * as fs from "node:fs";
-import { ServerResponse } from "node:http";
 import { ChildProcess } from "node:child_process";
 import * as path from "node:path";
 import process from "node:process";
@@ -581,6 +580,11 @@ interface DenoLike {
   stdout: { writeSync(bytes: Uint8Array): number };
 }
 
+/** What Node's listener answers with; in Deno it is not needed, and takes a while to load. */
+const ServerResponse = "Deno" in globalThis
+  ? undefined
+  : (await import("node:http")).ServerResponse;
+
 const global = globalThis as unknown as {
   Deno?: DenoLike;
   Response: typeof Response;
@@ -656,7 +660,7 @@ function listen(): () => void {
     }
     const pages = new WeakSet<object>();
     replace(
-      ServerResponse.prototype,
+      ServerResponse!.prototype,
       "writeHead",
       told((self, [status, ...more]) => {
         const text = JSON.stringify(more);
@@ -667,7 +671,7 @@ function listen(): () => void {
       }),
     );
     replace(
-      ServerResponse.prototype,
+      ServerResponse!.prototype,
       "end",
       told((self, [body]) => {
         if (pages.has(self as object)) see("page", "a page of the callback", String(body));
