@@ -230,7 +230,9 @@ class Watch {
     for (const [secret, homes] of base.homes) {
       this.homes.set(secret, new Set([...homes].map((home) => copies.get(home)!)));
     }
+    // Told once.
     for (const one of base.short) this.short.add(one);
+    base.short.clear();
   }
 
   /** Where secrets were, that may not be there. */
