@@ -18,6 +18,7 @@ import {
 } from "../_support/fake_server.ts";
 import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
+import { noteServers } from "../_support/watch.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -196,6 +197,7 @@ test("OAuthClient goes on where nothing listens any more at a kept address", asy
   const server = await startFakeServer();
   try {
     const nowhere = `http://127.0.0.1:${await freePort()}/token`;
+    noteServers({ authorization: [server.issuer, nowhere], api: [] });
     const { clock } = world();
     let kept: JsonObject = {
       read_at: clock.now() / 1000,
