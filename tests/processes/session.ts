@@ -39,7 +39,7 @@ export interface SharedSession {
 /** Makes a sandbox and an empty folder. */
 export async function sharedSession(options: SandboxOptions = {}): Promise<SharedSession> {
   const sandbox = await startSandbox({ deviceInterval: 1, ...options });
-  const { path: root, remove } = await tempFolder({ unwatched: /^kv\.db/ });
+  const { path: root, remove } = await tempFolder({ unwatched: /^(kv\.db|\.planet-demo\/)/ });
   const files = new FileStorage({ root });
   const { clientId, environment, m2m } = sandbox;
   return {
