@@ -9,6 +9,9 @@
 //     clientSecret,
 //     storageProvider: new UnstorageProvider(storage),
 //   });
+//
+// The driver decides who can read what it keeps: the files of "fs" are for every user of the
+// machine. Put an EncryptedStorage around the provider there.
 import { AuthError, type JsonObject, type ObjectStorageProvider } from "../mod.ts";
 
 /** The calls of unstorage that are used. */

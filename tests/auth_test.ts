@@ -6,6 +6,7 @@ import { AuthError } from "../lib/errors.ts";
 import type { AuthEvent } from "../lib/events.ts";
 import { MemoryStorage } from "../lib/storage/memory.ts";
 import type { JsonObject } from "../lib/storage/types.ts";
+import { secret } from "./_support/canaries.ts";
 import { type FakeClock, fakeClock } from "./_support/fake_clock.ts";
 import {
   FakeResponse,
@@ -16,7 +17,7 @@ import {
 import { test } from "./_support/harness.ts";
 
 const START = 1_700_000_000_000;
-const SECRET = "SECRET-of-the-client";
+const SECRET = secret("SECRET-of-the-client");
 
 interface World {
   server: FakeServer;
@@ -58,8 +59,8 @@ function world(fake: FakeServerOptions = {}): World {
 async function store(storage: MemoryStorage, age: number, more: JsonObject = {}): Promise<void> {
   const issued = START / 1000 - age;
   await storage.save(".planet/app/token.json", {
-    access_token: "AT0",
-    refresh_token: "RT0",
+    access_token: secret("AT0"),
+    refresh_token: secret("RT0"),
     _iat: issued,
     _exp: issued + 100,
     ...more,
@@ -144,7 +145,7 @@ test("Auth signs a service account in once for 1,000 first calls, and once more 
   clock.advance(3_600_000);
   await Promise.all(Array.from({ length: 1000 }, () => auth.accessToken()));
   assertEquals([server.requests.length, server.to("/token").length], [1003, 2]);
-  assertEquals(await auth.accessToken(), "AT2");
+  assertEquals(await auth.accessToken(), secret("AT2"));
   assertEquals(events.filter(({ type }) => type === "login_succeeded").length, 1);
 });
 
@@ -155,7 +156,7 @@ test("Auth uses a stored token without a request to the authorization server", a
   await auth.ensureInitialized();
   assertEquals((await api(auth)).status, 200);
   assertEquals(server.requests.map(({ path }) => path), ["/data/v1/searches"]);
-  assertEquals(server.requests[0]!.headers.get("authorization"), "Bearer AT0");
+  assertEquals(server.requests[0]!.headers.get("authorization"), `Bearer ${secret("AT0")}`);
 });
 
 test("Auth with saveStateToStorage false touches no store, and shares no state", async () => {
@@ -217,10 +218,14 @@ test("Auth keeps the client secret out of a store that is not shared with the co
 test("Auth keeps members of auth_client.json that it does not know, and puts an unreadable one aside", async () => {
   const { m2m, storage } = world();
   const key = ".planet/service/auth_client.json";
-  await storage.save(key, { organization: "org", client_id: "Service", client_secret: "other" });
+  await storage.save(key, {
+    organization: "org",
+    client_id: "Service",
+    client_secret: secret("other"),
+  });
   await m2m().accessToken();
   const stored = await storage.load(key);
-  assertEquals([stored?.organization, stored?.client_secret], ["org", "other"]);
+  assertEquals([stored?.organization, stored?.client_secret], ["org", secret("other")]);
 });
 
 test("Auth refuses to renew a session that another client or server made", async () => {
@@ -256,7 +261,7 @@ for (const [what, age, more, expected] of INITIALIZED) {
 test("Auth.isInitialized() is true for service accounts and keys, and false for a dead session", async () => {
   const { device, m2m, options, storage } = world({ token: ["invalid_grant"] });
   assertEquals(await m2m().isInitialized(), true);
-  assertEquals(await Auth.fromKey("k", options).isInitialized(), true);
+  assertEquals(await Auth.fromKey(secret("k"), options).isInitialized(), true);
   await store(storage, 100);
   const auth = device();
   assertEquals(await codeOf(auth.accessToken()), "session_expired");
@@ -294,12 +299,12 @@ test("Auth.ensureInitialized() signs in where the session is missing, dead or un
     server.options.token = ({ form }) =>
       form.get("grant_type") === "refresh_token"
         ? "invalid_grant"
-        : { access_token: "NEW", token_type: "Bearer" };
+        : { access_token: secret("NEW"), token_type: "Bearer" };
     const auth = device();
     const login = { ui: { show: () => {} } };
     await Promise.all([auth.ensureInitialized(login), auth.ensureInitialized(login)]);
     assertEquals(server.to("/device").length, 1, "one login for both");
-    assertEquals(await auth.accessToken(), "NEW");
+    assertEquals(await auth.accessToken(), secret("NEW"));
     assertEquals(events.at(-1)?.type, "login_succeeded");
     assertEquals(await storage.exists(".planet/app/token.json.corrupt"), state === "unreadable");
   }
@@ -323,7 +328,9 @@ test("Auth.userLogin(): who gives up does not end the login of the others", asyn
   let polls = 0;
   server.options.token = () => {
     if (++polls === 1) asked.resolve();
-    return polls < 20 ? "authorization_pending" : { access_token: "NEW", token_type: "Bearer" };
+    return polls < 20
+      ? "authorization_pending"
+      : { access_token: secret("NEW"), token_type: "Bearer" };
   };
   const auth = device();
   const stop = new AbortController();
@@ -334,7 +341,7 @@ test("Auth.userLogin(): who gives up does not end the login of the others", asyn
   stop.abort(new Error("enough"));
   assertEquals((await gone.catch((error) => error)).message, "enough");
   await stays;
-  assertEquals(await auth.accessToken(), "NEW");
+  assertEquals(await auth.accessToken(), secret("NEW"));
 });
 
 test("Auth: of many programs that need a login at once, one asks and the others adopt its session", async () => {
@@ -345,7 +352,7 @@ test("Auth: of many programs that need a login at once, one asks and the others 
   await Promise.all(auths.map((auth) => auth.ensureInitialized({ ui })));
   assertEquals([shown.length, server.to("/device").length], [1, 1]);
   const tokens = await Promise.all(auths.map((auth) => auth.accessToken()));
-  assertEquals(new Set(tokens), new Set(["AT1"]));
+  assertEquals(new Set(tokens), new Set([secret("AT1")]));
 });
 
 test("Auth.userLogin() ends when its time is over", async () => {
@@ -361,8 +368,8 @@ test("Auth.deviceUserLoginInitiate() and …Complete() work across processes", a
   assertEquals([info.user_code, info.verification_uri], ["ABCD-EFGH", `${server.issuer}/activate`]);
   const other = device();
   await other.deviceUserLoginComplete(JSON.parse(JSON.stringify(info)));
-  assertEquals(await other.accessToken(), "AT1");
-  assertEquals((await storage.load(".planet/app/token.json"))?.refresh_token, "RT1");
+  assertEquals(await other.accessToken(), secret("AT1"));
+  assertEquals((await storage.load(".planet/app/token.json"))?.refresh_token, secret("RT1"));
 });
 
 test("Auth.deviceUserLogin…() checks flow and argument before anything is sent", async () => {
@@ -377,7 +384,7 @@ test("Auth.deviceUserLogin…() checks flow and argument before anything is sent
 test("Auth.fetch renews once where the API answers 401, and repeats the request", async () => {
   const { api, m2m, server } = world();
   server.options.api = ({ headers }) =>
-    new FakeResponse(headers.get("authorization") === "Bearer AT1" ? 401 : 200);
+    new FakeResponse(headers.get("authorization") === `Bearer ${secret("AT1")}` ? 401 : 200);
   const auth = m2m();
   const answers = await Promise.all([api(auth), api(auth), api(auth)]);
   assertEquals(answers.map(({ status }) => status), [200, 200, 200]);
@@ -392,9 +399,9 @@ test("Auth.fetch sends no token to an origin outside the allow-list", async () =
 
 test("Auth.fromKey() sends the key as Planet wants it, keeps nothing, and has no token", async () => {
   const { api, options, server } = world();
-  const auth = Auth.fromKey("the-key", options);
+  const auth = Auth.fromKey(secret("the-key"), options);
   await api(auth);
-  assertEquals(server.requests[0]!.headers.get("authorization"), "api-key the-key");
+  assertEquals(server.requests[0]!.headers.get("authorization"), `api-key ${secret("the-key")}`);
   assertEquals(await codeOf(auth.accessToken()), "invalid_argument");
   assertEquals((await auth.explain()).flow, "api_key");
 });
@@ -406,7 +413,7 @@ test("Auth.logout() revokes the refresh token, forgets the session, and tells", 
   await auth.accessToken();
   await auth.logout();
   const { token, token_type_hint } = Object.fromEntries(server.to("/revoke")[0]!.form);
-  assertEquals([token, token_type_hint], ["RT0", "refresh_token"]);
+  assertEquals([token, token_type_hint], [secret("RT0"), "refresh_token"]);
   assertEquals(await storage.exists(".planet/app/token.json"), false);
   assertEquals(await codeOf(auth.accessToken()), "login_required");
   assertEquals(events.filter(({ type }) => type === "logged_out"), [
@@ -449,8 +456,11 @@ test("Auth.explain() tells how the session stands, without a secret and without 
 
 test("Auth shows no secret in JSON, by its members, or in events", async () => {
   const { device, events, m2m, storage } = world();
-  await store(storage, 100, { access_token: "SECRET-AT", refresh_token: "SECRET-RT" });
-  const auths = [m2m(), device(), Auth.fromKey("SECRET-key")];
+  await store(storage, 100, {
+    access_token: secret("SECRET-AT"),
+    refresh_token: secret("SECRET-RT"),
+  });
+  const auths = [m2m(), device(), Auth.fromKey(secret("SECRET-key"))];
   await Promise.all(auths.slice(0, 2).map((auth) => auth.accessToken()));
   for (const auth of auths) {
     const shown = JSON.stringify([auth, await auth.explain(), Object.entries(auth), events]);

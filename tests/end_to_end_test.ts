@@ -6,6 +6,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { Auth, MemoryStorage, Planet, Session, type SessionOptions } from "../mod.ts";
+import { secret } from "./_support/canaries.ts";
 import { test } from "./_support/harness.ts";
 import { approveDevice } from "./sandbox/person.ts";
 import { type Sandbox, withSandbox } from "./sandbox/sandbox.ts";
@@ -74,7 +75,12 @@ for (const rotate of [true, false]) {
       for (let expiry = 1; expiry <= 20; expiry++) {
         // The claims of a JWT would win over what is saved beside it.
         const stored = await storageProvider.load(key);
-        await storageProvider.save(key, { ...stored, access_token: "expired", _iat: 1, _exp: 2 });
+        await storageProvider.save(key, {
+          ...stored,
+          access_token: secret("expired"),
+          _iat: 1,
+          _exp: 2,
+        });
         const next = expiry === 20 ? auth : Auth.fromOAuthUserDeviceCode({ clientId, ...options });
         seen.add(await next.accessToken());
         refreshTokens.add((await storageProvider.load(key))?.refresh_token);

@@ -4,11 +4,11 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "../lib/version.ts";
+import { execFileSync, spawnSync } from "./_support/child_process.ts";
 import { test } from "./_support/harness.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));

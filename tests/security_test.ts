@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { spawnSync } from "./_support/child_process.ts";
 import { test } from "./_support/harness.ts";
 import { tempFolder } from "./_support/temp_folder.ts";
 

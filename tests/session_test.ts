@@ -3,6 +3,7 @@ import { Auth } from "../lib/auth.ts";
 import { AuthError, ClientError, MissingResource } from "../lib/errors.ts";
 import { Session, type SessionHttpOptions } from "../lib/session.ts";
 import { VERSION } from "../lib/version.ts";
+import { secret } from "./_support/canaries.ts";
 import { fakeClock } from "./_support/fake_clock.ts";
 import { FakeResponse, fakeServer, type FakeServerOptions } from "./_support/fake_server.ts";
 import { test } from "./_support/harness.ts";
@@ -10,7 +11,7 @@ import { test } from "./_support/harness.ts";
 function world(options: FakeServerOptions = {}, http: SessionHttpOptions = {}) {
   const server = fakeServer(options);
   const bodies: string[] = [];
-  const auth = Auth.fromKey("key", {
+  const auth = Auth.fromKey(secret("key"), {
     environment: server.environment,
     fetch: async (input, init) => {
       bodies.push(await new Response(init?.body).text());
@@ -35,7 +36,13 @@ test("Session.request() sends JSON, query and headers, with the session's creden
     ["authorization", "content-type", "user-agent", "x-mine", "x-planet-app"].map((name) =>
       headers.get(name)
     ),
-    ["api-key key", "application/json", `planet-typescript/${VERSION}`, "m", "typescript-sdk"],
+    [
+      `api-key ${secret("key")}`,
+      "application/json",
+      `planet-typescript/${VERSION}`,
+      "m",
+      "typescript-sdk",
+    ],
   );
 });
 
@@ -102,7 +109,7 @@ test("Session spaces requests by 100 ms unless told otherwise", async () => {
 
 test("Session checks its arguments, and has one client", () => {
   assertThrows(() => new Session({} as never), TypeError);
-  const auth = Auth.fromKey("key");
+  const auth = Auth.fromKey(secret("key"));
   for (const name of ["maxRetries", "maxConcurrent", "timeoutMs", "requestsPerSecond"] as const) {
     assertThrows(() => new Session(auth, { [name]: -1 }), ClientError, name);
     assertThrows(() => new Session(auth, { [name]: NaN }), ClientError, name);
@@ -112,7 +119,7 @@ test("Session checks its arguments, and has one client", () => {
 });
 
 test("Session shows no credentials when printed or turned into JSON", () => {
-  const session = new Session(Auth.fromKey("key-that-is-secret"));
+  const session = new Session(Auth.fromKey(secret("key-that-is-secret")));
   assertEquals(JSON.stringify(session).includes("secret"), false);
   assertEquals(Object.values(session).some((value) => String(value).includes("secret")), false);
 });

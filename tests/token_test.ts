@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { AuthError } from "../lib/errors.ts";
 import { readJwtClaims, TokenSet } from "../lib/token.ts";
+import { secret } from "./_support/canaries.ts";
 import { test } from "./_support/harness.ts";
 
 const NOW_MS = 1_700_000_000_500;
@@ -13,7 +14,7 @@ function jwt(claims: Record<string, unknown>): string {
 }
 
 test("TokenSet.fromResponse() counts expires_in from now", () => {
-  const tokens = TokenSet.fromResponse({ access_token: "a", expires_in: 100 }, NOW_MS);
+  const tokens = TokenSet.fromResponse({ access_token: secret("a"), expires_in: 100 }, NOW_MS);
   assertEquals([tokens.issuedAt, tokens.expiresAt], [NOW, NOW + 100]);
   assertEquals([tokens.refreshAtMs, tokens.expiresAtMs], [(NOW + 75) * 1000, (NOW + 100) * 1000]);
 });
@@ -25,55 +26,70 @@ test("TokenSet.fromResponse() believes JWT claims before expires_in", () => {
 });
 
 test("TokenSet.fromStored() believes JWT claims, then _iat and _exp, then expires_in", () => {
-  const stored = { access_token: "a", _iat: 1, _exp: 2, expires_in: 100 };
+  const stored = { access_token: secret("a"), _iat: 1, _exp: 2, expires_in: 100 };
   assertEquals(TokenSet.fromStored(stored, NOW_MS, "k").expiresAt, 2);
   const withClaims = { ...stored, access_token: jwt({ exp: 9 }) };
   const tokens = TokenSet.fromStored(withClaims, NOW_MS, "k");
   assertEquals([tokens.issuedAt, tokens.expiresAt], [1, 9]);
-  const bare = TokenSet.fromStored({ access_token: "a", expires_in: 100 }, NOW_MS, "k");
+  const bare = TokenSet.fromStored({ access_token: secret("a"), expires_in: 100 }, NOW_MS, "k");
   assertEquals([bare.issuedAt, bare.expiresAt], [NOW, NOW + 100]);
 });
 
 test("TokenSet without any lifetime never expires, as in Python", () => {
-  const tokens = TokenSet.fromStored({ access_token: "a" }, NOW_MS, "k");
+  const tokens = TokenSet.fromStored({ access_token: secret("a") }, NOW_MS, "k");
   assertEquals(tokens.expiresAt, undefined);
   assertEquals([tokens.refreshAtMs, tokens.expiresAtMs], [Infinity, Infinity]);
 });
 
 test("TokenSet takes numbers written as text, and ignores absurd ones", () => {
-  const text = TokenSet.fromResponse({ access_token: "a", expires_in: "60" }, NOW_MS);
+  const text = TokenSet.fromResponse({ access_token: secret("a"), expires_in: "60" }, NOW_MS);
   assertEquals(text.expiresAt, NOW + 60);
   for (const expires_in of ["soon", -5, null, true, {}]) {
-    const tokens = TokenSet.fromResponse({ access_token: "a", expires_in } as never, NOW_MS);
+    const tokens = TokenSet.fromResponse(
+      { access_token: secret("a"), expires_in } as never,
+      NOW_MS,
+    );
     assertEquals(tokens.expiresAt, undefined, JSON.stringify(expires_in));
   }
-  const huge = TokenSet.fromResponse({ access_token: "a", expires_in: 1e18 }, NOW_MS);
+  const huge = TokenSet.fromResponse({ access_token: secret("a"), expires_in: 1e18 }, NOW_MS);
   assert(new Date(huge.expiresAtMs).getTime() === huge.expiresAtMs, "is a date");
 });
 
 test("TokenSet with only a refresh token is expired at once", () => {
-  const tokens = TokenSet.fromStored({ refresh_token: "r" }, NOW_MS, "k");
+  const tokens = TokenSet.fromStored({ refresh_token: secret("r") }, NOW_MS, "k");
   assertEquals([tokens.accessToken, tokens.expiresAtMs, tokens.refreshAtMs], [undefined, 0, 0]);
 });
 
 test("TokenSet.fromResponse() keeps the refresh token and unknown members of before (RFC 6749 §6)", () => {
   const before = TokenSet.fromStored(
-    { access_token: "a", refresh_token: "r", expires_in: 10, _exp: 5, x: { y: 1 } },
+    { access_token: secret("a"), refresh_token: secret("r"), expires_in: 10, _exp: 5, x: { y: 1 } },
     NOW_MS,
     "k",
   );
-  const after = TokenSet.fromResponse({ access_token: "b", token_type: "Bearer" }, NOW_MS, before);
+  const after = TokenSet.fromResponse(
+    { access_token: secret("b"), token_type: "Bearer" },
+    NOW_MS,
+    before,
+  );
   assertEquals(after.toStored(), {
-    access_token: "b",
-    refresh_token: "r",
+    access_token: secret("b"),
+    refresh_token: secret("r"),
     token_type: "Bearer",
     x: { y: 1 },
     _iat: NOW,
   });
-  const empty = TokenSet.fromResponse({ access_token: "b", refresh_token: "" }, NOW_MS, before);
-  assertEquals(empty.refreshToken, "r");
-  const rotated = TokenSet.fromResponse({ access_token: "b", refresh_token: "s" }, NOW_MS, before);
-  assertEquals(rotated.refreshToken, "s");
+  const empty = TokenSet.fromResponse(
+    { access_token: secret("b"), refresh_token: "" },
+    NOW_MS,
+    before,
+  );
+  assertEquals(empty.refreshToken, secret("r"));
+  const rotated = TokenSet.fromResponse(
+    { access_token: secret("b"), refresh_token: secret("s") },
+    NOW_MS,
+    before,
+  );
+  assertEquals(rotated.refreshToken, secret("s"));
 });
 
 test("TokenSet.fromResponse() refuses what holds no sendable token", () => {
@@ -98,7 +114,11 @@ test("TokenSet.fromStored() calls what holds no token corrupt, and quotes nothin
 
 test("TokenSet shows no token in JSON or inspect output", () => {
   const tokens = TokenSet.fromResponse(
-    { access_token: "SECRET-a", refresh_token: "SECRET-r", id_token: "SECRET-i" },
+    {
+      access_token: secret("SECRET-a"),
+      refresh_token: secret("SECRET-r"),
+      id_token: secret("SECRET-i"),
+    },
     NOW_MS,
   );
   assertEquals(JSON.stringify(tokens), `{"issuedAt":${NOW}}`);
@@ -114,13 +134,19 @@ test("readJwtClaims() reads claims and shrugs at everything else", () => {
 
 test("TokenSet.toStored() keeps what is no part of a token response from what it replaces", () => {
   const before = TokenSet.fromStored(
-    { access_token: "A0", refresh_token: "R0", scope: "old", _exp: 5, mine: { a: 1 } },
+    {
+      access_token: secret("A0"),
+      refresh_token: secret("R0"),
+      scope: "old",
+      _exp: 5,
+      mine: { a: 1 },
+    },
     0,
     "k",
   );
-  const fresh = TokenSet.fromResponse({ access_token: "A1", expires_in: 100 }, 1_000_000);
+  const fresh = TokenSet.fromResponse({ access_token: secret("A1"), expires_in: 100 }, 1_000_000);
   assertEquals(fresh.toStored(before), {
-    access_token: "A1",
+    access_token: secret("A1"),
     expires_in: 100,
     mine: { a: 1 },
     _iat: 1000,

@@ -10,7 +10,8 @@
 
 import type { PlanetEnvironment } from "../../lib/environment.ts";
 import { listen, readBody } from "../sandbox/http_server.ts";
-import { noteSecrets } from "./secrets.ts";
+import { secret } from "./canaries.ts";
+import { noteMembers, noteRequest, noteServers, type ServerGroup } from "./watch.ts";
 
 /**
  * One answer: the code of an OAuth error (status 400), an object (JSON, status
@@ -113,10 +114,15 @@ export interface ListeningFakeServer extends FakeServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** That of the runtime, whoever listens to the global one during a test. */
+const { Response } = globalThis;
+
 /** Makes a fake server in the process. */
 export function fakeServer(options: FakeServerOptions = {}): FakeServer {
   const issuer = options.origin ?? "https://auth.fake.test";
   const api = options.origin ?? "https://api.fake.test";
+  const group: ServerGroup = { authorization: [issuer], api: [api] };
+  noteServers(group);
   const requests: FakeRequest[] = [];
   const seen = new Map<string, number>();
   const to = (path: string) => requests.filter((request) => request.path === path);
@@ -141,14 +147,14 @@ export function fakeServer(options: FakeServerOptions = {}): FakeServer {
     const user = form.get("grant_type") !== "client_credentials";
     const fresh = user && (form.get("grant_type") !== "refresh_token" || options.rotate === true);
     return {
-      access_token: `AT${number}`,
+      access_token: secret(`AT${number}`),
       token_type: "Bearer",
       expires_in: options.expiresIn ?? 3600,
-      ...(fresh ? { refresh_token: `RT${number}` } : {}),
+      ...(fresh ? { refresh_token: secret(`RT${number}`) } : {}),
     };
   };
   const grant: FakeAnswer = {
-    device_code: "DC1",
+    device_code: secret("DC1"),
     user_code: "ABCD-EFGH",
     verification_uri: `${issuer}/activate`,
     verification_uri_complete: `${issuer}/activate?user_code=ABCD-EFGH`,
@@ -156,7 +162,6 @@ export function fakeServer(options: FakeServerOptions = {}): FakeServer {
   };
   const answer = async (request: FakeRequest): Promise<FakeAnswer> => {
     requests.push(request);
-    noteSecrets(request.form, request.headers.get("authorization"));
     const { path } = request;
     const scripts: Record<string, [FakeScript | undefined, (r: FakeRequest) => FakeAnswer]> = {
       "/token": [options.token, tokens],
@@ -182,7 +187,9 @@ export function fakeServer(options: FakeServerOptions = {}): FakeServer {
     const text = await request.text();
     const isForm = /urlencoded/.test(headers.get("content-type") ?? "");
     const form = new URLSearchParams(isForm ? text : "");
+    noteRequest({ method, url: url.href, headers, body: text });
     const said = await answer({ method, url, path: url.pathname, headers, form });
+    noteMembers(said instanceof FakeResponse ? said.body : said, group);
     signal.throwIfAborted();
     if (said === HANG) {
       return await new Promise((_resolve, reject) => {

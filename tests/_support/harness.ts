@@ -2,14 +2,15 @@
  * One `test()` for every runtime: `Deno.test` with its leak checks under Deno, that of
  * `node:test` in Bun and Node.
  *
- * Every test is watched: it fails where it prints a secret (`secrets.ts`).
+ * Every test is watched: it fails where a secret can be seen (`watch.ts`).
  *
  * A skipped test prints one line, `SKIPPED <name>: <reason>`, which the test runner collects.
  *
  * @module
  */
 
-import { watched } from "./secrets.ts";
+import { type Break, watched } from "./watch.ts";
+import "./watch_library.ts";
 
 /** How a test runs. */
 export interface TestOptions {
@@ -17,8 +18,8 @@ export interface TestOptions {
   skip?: string;
   /** How long the test may take, in milliseconds; default one minute. */
   timeoutMs?: number;
-  /** What a package of others leaves behind, so that leaks are not looked for; absent: they are. */
-  leaks?: string;
+  /** Which rules of `watch.ts` the test breaks on purpose, where, and why. */
+  breaks?: readonly Break[];
 }
 
 /** The calls of Deno that are used here. */
@@ -57,23 +58,24 @@ async function bounded(fn: () => void | Promise<void>, timeoutMs: number): Promi
  *
  * @param name The symbol, the behaviour, the rule.
  * @param fn The test.
- * @param options `skip` says why it cannot run here; `timeoutMs` bounds it.
+ * @param options `skip` says why it cannot run here; `timeoutMs` bounds it; `breaks` names the
+ *   rules of the watch that it breaks.
  */
 export function test(
   name: string,
   fn: () => void | Promise<void>,
   options: TestOptions = {},
 ): void {
-  const { leaks, skip, timeoutMs = 60_000 } = options;
+  const { breaks, skip, timeoutMs = 60_000 } = options;
   if (skip !== undefined) console.log(`SKIPPED ${name}: ${skip}`);
-  const body = () => watched(() => bounded(fn, timeoutMs));
+  const body = () => watched(() => bounded(fn, timeoutMs), breaks);
   if (deno) {
     deno.test({
       name,
       fn: body,
       ignore: skip !== undefined,
-      sanitizeOps: leaks === undefined,
-      sanitizeResources: leaks === undefined,
+      sanitizeOps: true,
+      sanitizeResources: true,
       sanitizeExit: true,
     });
   } else {

@@ -5,6 +5,7 @@
  */
 
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { noteSecret } from "./watch.ts";
 
 /** A pair, its private half as PEM. */
 export interface TestKey {
@@ -23,10 +24,21 @@ export type TestKeyKind = "rsa" | "P-256" | "P-384" | "P-521" | "ed25519";
 
 const made = new Map<TestKeyKind, TestKey>();
 
+/** A key is a secret as a whole and line by line; the first line of many is that of its kind. */
+function noteKey(pem: string): void {
+  const lines = pem.split("\n").filter((line) => line.length >= 40 && !line.startsWith("-"));
+  for (const text of [pem, ...lines.slice(Math.min(1, lines.length - 1))]) {
+    noteSecret("private key", text);
+  }
+}
+
 /** Makes a key pair, one of each kind for a process. */
 export function testKey(kind: TestKeyKind): TestKey {
   const known = made.get(kind);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    noteKey(known.pem);
+    return known;
+  }
   const { privateKey, publicKey } = kind === "rsa"
     ? generateKeyPairSync("rsa", { modulusLength: 2048 })
     : kind === "ed25519"
@@ -36,9 +48,12 @@ export function testKey(kind: TestKeyKind): TestKey {
     privateKey,
     jwk: publicKey.export({ format: "jwk" }) as Record<string, unknown>,
     pem: String(privateKey.export({ type: "pkcs8", format: "pem" })),
-    encrypted: (passphrase, cipher = "aes-256-cbc") =>
-      String(privateKey.export({ type: "pkcs8", format: "pem", cipher, passphrase })),
+    encrypted(passphrase, cipher = "aes-256-cbc") {
+      noteSecret("private key", passphrase);
+      return String(privateKey.export({ type: "pkcs8", format: "pem", cipher, passphrase }));
+    },
   };
   made.set(kind, key);
+  noteKey(key.pem);
   return key;
 }

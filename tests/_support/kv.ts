@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { KvLike } from "../../lib/storage/kv.ts";
 import { loadExtra, missingExtra } from "../_tools/extra.ts";
 import { findRuntime } from "../sandbox/run_example.ts";
+import { noteServers } from "./watch.ts";
 
 /** An opened database. */
 export type OpenedKv = KvLike & { close(): void };
@@ -68,11 +69,14 @@ export async function startKvServer(): Promise<KvServer> {
   const accessToken = crypto.randomUUID();
   const script = fileURLToPath(new URL("./kv_connect_server.ts", import.meta.url));
   const flags = ["run", "--quiet", "--no-check", "--no-config", "--no-lock", "-A"];
-  const child = spawn(found.path, [...flags, script, accessToken], {
+  const child = spawn(found.path, [...flags, script], {
+    // Arguments are for all to see.
+    env: { ...process.env, [TOKEN_VARIABLE]: accessToken },
     stdio: ["pipe", "pipe", "inherit"],
   });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const url = await firstLine(child);
+  noteServers({ authorization: [], api: [], stores: [url] });
   // It does not keep this program alive.
   child.unref();
   child.stdout!.destroy();

@@ -3,7 +3,7 @@
  * clients use for reading, listing and atomic writes. Runs under Deno, whose server speaks the
  * HTTP/2 without TLS that Deno's own client wants; the messages are those of `npm:@deno/kv`.
  *
- * Prints its URL, takes the access token from its first argument, and ends with its standard
+ * Prints its URL, takes the access token from the variable `DENO_KV_ACCESS_TOKEN`, and ends with its standard
  * input, or after a quarter of an hour.
  *
  * @module
@@ -34,7 +34,7 @@ const snapshotReadOutput = codec<unknown>("SnapshotReadOutput");
 const atomicWrite = codec<AtomicWrite>("AtomicWrite");
 const atomicWriteOutput = codec<unknown>("AtomicWriteOutput");
 
-const [accessToken] = Deno.args;
+const accessToken = Deno.env.get("DENO_KV_ACCESS_TOKEN");
 const NOTHING = new Uint8Array();
 
 /** Entries by their key in hexadecimal digits, which sort as the bytes do. */

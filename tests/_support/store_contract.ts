@@ -32,13 +32,14 @@ export interface ContractOptions {
 const KEY = ".planet/my-app/token.json";
 const OTHER = ".planet/my-app/auth_client.json";
 const SECRET = "s3cr3t-value";
-const VALUE: JsonObject = {
-  access_token: SECRET,
+/** What may lie under any key. */
+const PLAIN: JsonObject = {
   expires_in: 3600,
   nested: { list: [1, "two", null, { deep: true }], ratio: 0.5, empty: {}, none: [] },
   text: 'é\u{1f30d} "quoted" \\ \n\u0007',
   truth: false,
 };
+const VALUE: JsonObject = { access_token: SECRET, ...PLAIN };
 
 /** Keys that no store accepts. */
 export const BAD_KEYS: readonly string[] = [
@@ -170,13 +171,13 @@ export function storeContract(
 
   check("rename() moves and replaces", async (storage, sibling) => {
     await assertAuthError(() => storage.rename(KEY, OTHER), "storage_not_found");
-    await storage.save(KEY, VALUE);
+    await storage.save(KEY, PLAIN);
     await storage.save(OTHER, { old: true });
     await storage.rename(KEY, OTHER);
     assertEquals(await sibling.load(KEY), undefined);
-    assertEquals(await sibling.load(OTHER), VALUE);
+    assertEquals(await sibling.load(OTHER), PLAIN);
     await storage.rename(OTHER, ".planet/another/place.json");
-    assertEquals(await sibling.load(".planet/another/place.json"), VALUE);
+    assertEquals(await sibling.load(".planet/another/place.json"), PLAIN);
   });
 
   check("rename() onto itself keeps the object", async (storage) => {
@@ -195,7 +196,7 @@ export function storeContract(
 
   check("list() gives the keys with the prefix and no others", async (storage, sibling) => {
     for (const key of [KEY, OTHER, ".planet/my-app2/token.json", "top.json"]) {
-      await storage.save(key, VALUE);
+      await storage.save(key, PLAIN);
     }
     await storage.withLock!(KEY, async () => {
       assertEquals(await keys(sibling, ".planet/my-app/"), [OTHER, KEY]);

@@ -7,9 +7,25 @@
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lookAtFolder, noteFolder } from "./watch.ts";
 
-/** Makes an empty folder; `remove()` takes it away with all that it holds. */
-export async function tempFolder(): Promise<{ path: string; remove(): Promise<void> }> {
+/** What is special about a folder. */
+export interface TempFolderOptions {
+  /** Names of files that programs of others write, such as a database: they may hold secrets. */
+  readonly unwatched?: RegExp;
+}
+
+/** Makes an empty folder; `remove()` has its files looked at, and takes it away with them. */
+export async function tempFolder(
+  options: TempFolderOptions = {},
+): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await realpath(await mkdtemp(join(tmpdir(), "planet-test-")));
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  noteFolder(path, options.unwatched);
+  return {
+    path,
+    async remove() {
+      lookAtFolder(path);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
 }

@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { noteMembers } from "./watch.ts";
 
 /** The variables that choose a session. */
 export const SESSION_VARIABLES: readonly string[] = [
@@ -20,6 +21,7 @@ export async function withVariables<T>(
   variables: Record<string, string>,
   body: () => Promise<T>,
 ): Promise<T> {
+  noteMembers(variables);
   const names = [...SESSION_VARIABLES, ...Object.keys(variables)];
   const before = names.map((name) => [name, process.env[name]] as const);
   for (const name of names) {

@@ -10,6 +10,7 @@ import process from "node:process";
 import { listen } from "../../lib/callback/select.ts";
 import type { CallbackExpectation, CallbackListener } from "../../lib/callback/types.ts";
 import { AuthError } from "../../lib/errors.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { isRefused, open, say } from "./_raw.ts";
 
@@ -19,7 +20,7 @@ const EXPECTATION: CallbackExpectation = {
   issuer: "https://as.example",
   issuerRequired: true,
 };
-const RIGHT = "code=c&state=right-state&iss=https%3A%2F%2Fas.example";
+const RIGHT = `code=${secret("c")}&state=right-state&iss=https%3A%2F%2Fas.example`;
 
 /** A listener that waits. */
 interface Target {
@@ -176,7 +177,7 @@ for (const [what, attack] of Object.entries(ATTACKS)) {
       leave = await attack({ listener, url, port, waiting });
       assertEquals(ended, false, "The attack ended the wait.");
       assertEquals(await status(`${url}?${RIGHT}`), 303, "The right answer must get through.");
-      assertEquals((await waiting).get("code"), "c");
+      assertEquals((await waiting).get("code"), secret("c"));
       const closed = listener.close();
       const page = await fetch(url);
       assertEquals(page.status, 200);
@@ -194,12 +195,15 @@ for (const [what, attack] of Object.entries(ATTACKS)) {
 
 /** Answers that end the wait with an error. */
 const FAILURES: Record<string, [query: string, expected: Partial<CallbackExpectation>]> = {
-  "a wrong iss": ["code=c&state=right-state&iss=https%3A%2F%2Fevil.example", {}],
-  "an iss with a slash too many": ["code=c&state=right-state&iss=https%3A%2F%2Fas.example%2F", {}],
+  "a wrong iss": [`code=${secret("c")}&state=right-state&iss=https%3A%2F%2Fevil.example`, {}],
+  "an iss with a slash too many": [
+    `code=${secret("c")}&state=right-state&iss=https%3A%2F%2Fas.example%2F`,
+    {},
+  ],
   "an error with a wrong iss": ["error=access_denied&state=right-state&iss=https%3A%2F%2Fx", {}],
-  "a missing iss where announced": ["code=c&state=right-state", {}],
+  "a missing iss where announced": [`code=${secret("c")}&state=right-state`, {}],
   "a wrong iss where none is announced": [
-    "code=c&state=right-state&iss=https%3A%2F%2Fevil.example",
+    `code=${secret("c")}&state=right-state&iss=https%3A%2F%2Fevil.example`,
     { issuerRequired: false },
   ],
 };
@@ -217,8 +221,8 @@ for (const [what, [query, expected]] of Object.entries(FAILURES)) {
 
 test("listen() takes an answer without iss where none is announced (RFC 9207 §2.4)", async () => {
   const listener = await listen({ ...EXPECTATION, issuerRequired: false });
-  assertEquals(await status(`${listener.redirectUri}?code=c&state=right-state`), 303);
-  assertEquals((await listener.wait(new AbortController().signal)).get("code"), "c");
+  assertEquals(await status(`${listener.redirectUri}?code=${secret("c")}&state=right-state`), 303);
+  assertEquals((await listener.wait(new AbortController().signal)).get("code"), secret("c"));
   await listener.close();
 });
 
@@ -226,11 +230,13 @@ test("listen() takes one of two answers that race, and a code never twice", asyn
   const listener = await listen(EXPECTATION);
   const url = listener.redirectUri;
   const answers = await Promise.all(
-    ["one", "two"].map((code) => status(`${url}?${RIGHT.replace("code=c", `code=${code}`)}`)),
+    [secret("one"), secret("two")].map((code) =>
+      status(`${url}?${RIGHT.replace(secret("c"), code)}`)
+    ),
   );
   assertEquals(answers.sort(), [303, 400]);
   const code = (await listener.wait(new AbortController().signal)).get("code");
-  assertEquals(await status(`${url}?${RIGHT.replace("code=c", `code=${code}`)}`), 400);
+  assertEquals(await status(`${url}?${RIGHT.replace(secret("c"), code!)}`), 400);
   await listener.close();
 });
 
@@ -241,7 +247,7 @@ test("listen() takes a form where the server posts it, of 16 KiB at most", async
   assertEquals(await post(RIGHT.replace("right", "wrong")), 400);
   assert([405, 413].includes(await post(`${RIGHT}&more=${"x".repeat(16_384)}`)));
   assertEquals(await post(RIGHT), 303);
-  assertEquals((await listener.wait(new AbortController().signal)).get("code"), "c");
+  assertEquals((await listener.wait(new AbortController().signal)).get("code"), secret("c"));
   await listener.close();
 });
 
@@ -258,7 +264,7 @@ test("listen() for localhost hears ::1 and 127.0.0.1, and no other address", asy
   if (process.platform === "linux") assert(await isRefused(port, "127.0.0.2"));
   const right = request(`GET /cb?${RIGHT}`, `localhost:${port}`);
   assertEquals(await say(port, right, hasV6 ? "::1" : "127.0.0.1"), 303);
-  assertEquals((await listener.wait(new AbortController().signal)).get("code"), "c");
+  assertEquals((await listener.wait(new AbortController().signal)).get("code"), secret("c"));
   await listener.close();
   assert(await isRefused(port) && await isRefused(port, "::1"));
 });

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { listen } from "../../lib/callback/select.ts";
 import { Auth, type LoginOptions, MemoryStorage } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeServer, type FakeServerOptions, HANG } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 
@@ -44,14 +45,14 @@ async function signIn(
 }
 
 test("userLogin() shows success when there are tokens, at a clean address", async () => {
-  const { end, page, url } = await signIn({ code: "c" });
+  const { end, page, url } = await signIn({ code: secret("c") });
   assertEquals(end, "signed in");
   assertMatch(page, /You are signed in[\s\S]*field-mapper[\s\S]*<\/html>/);
   assertEquals(new URL(url).search, "");
 });
 
 test("userLogin() shows no success where the code could not be redeemed", async () => {
-  const { end, page } = await signIn({ code: "c" }, { token: ["invalid_client"] });
+  const { end, page } = await signIn({ code: secret("c") }, { token: ["invalid_client"] });
   assertEquals(end, "client_rejected");
   assertMatch(page, /Sign-in did not succeed[\s\S]*<\/html>/);
 });
@@ -66,13 +67,13 @@ test("userLogin() shows that it was cancelled, and that it failed, apart", async
 });
 
 test("userLogin() shows no success after its time is over", async () => {
-  const { end, page } = await signIn({ code: "c" }, { token: [HANG] }, { timeoutMs: 500 });
+  const { end, page } = await signIn({ code: secret("c") }, { token: [HANG] }, { timeoutMs: 500 });
   assertEquals(end, "login_timeout");
   assertMatch(page, /did not succeed/);
 });
 
 test("userLogin() shows the application's own page and name, escaped by itself", async () => {
-  const { page } = await signIn({ code: "c" }, {}, {
+  const { page } = await signIn({ code: secret("c") }, {}, {
     applicationName: "Field Mapper",
     callbackPage: ({ applicationName, kind, message }) =>
       `<main data-kind="${kind}">${applicationName}: ${message}</main>`,
@@ -94,7 +95,7 @@ test("listen() lets the browser wait no longer than 4 s for the outcome", async 
   const fast = (run: () => void, ms?: number) => setTimeout(run, ms === 4_000 ? 20 : ms);
   globalThis.setTimeout = fast as unknown as typeof setTimeout;
   try {
-    const response = await fetch(`${listener.redirectUri}?code=c&state=s`);
+    const response = await fetch(`${listener.redirectUri}?code=${secret("c")}&state=s`);
     assertEquals(response.status, 200);
     const page = await response.text();
     assert(page.includes("Your answer has arrived"), page);

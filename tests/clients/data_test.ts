@@ -4,6 +4,7 @@ import type { DataClient } from "../../lib/clients/data.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
 import { Planet } from "../../lib/planet.ts";
 import { Session } from "../../lib/session.ts";
+import { secret } from "../_support/canaries.ts";
 import {
   FakeResponse,
   type FakeServer,
@@ -16,7 +17,10 @@ import { startSandbox } from "../sandbox/sandbox.ts";
 /** A client whose API says what a test tells it to. */
 function fake(options: FakeServerOptions = {}): { data: DataClient; server: FakeServer } {
   const server = fakeServer(options);
-  const auth = Auth.fromKey("key", { environment: server.environment, fetch: server.fetch });
+  const auth = Auth.fromKey(secret("key"), {
+    environment: server.environment,
+    fetch: server.fetch,
+  });
   return { data: new Planet(new Session(auth, { requestsPerSecond: 0 })).data, server };
 }
 
@@ -85,7 +89,7 @@ test("DataClient.search() sends what Python sends", async () => {
   const server = fakeServer({ api: [{ features: [] }] });
   const bodies: unknown[] = [];
   const session = new Session(
-    Auth.fromKey("key", {
+    Auth.fromKey(secret("key"), {
       environment: server.environment,
       fetch: (input, init) => {
         bodies.push([init?.method, JSON.parse(String(init?.body ?? "null"))]);

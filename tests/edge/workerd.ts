@@ -1,39 +1,37 @@
 /**
- * Runs modules of this repository in workerd, the runtime of Cloudflare Workers, by miniflare; the
- * modules one by one and unbundled, without the compatibility layer for Node.
+ * Workers of this repository in workerd, the runtime of Cloudflare Workers; `isolate.ts` runs it.
  *
  * @module
  */
+import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { loadExtra, missingExtra } from "../_tools/extra.ts";
+import { missingExtra } from "../_tools/extra.ts";
+import { findRuntime } from "../sandbox/run_example.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** The folder of this repository, with a slash at its end. */
+export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The calls of miniflare that are used. */
+/** A running worker. */
 export interface Isolate {
-  /** Sends a request. */
-  dispatchFetch(url: string, init?: RequestInit): Promise<Response>;
-  /** A KV namespace that is bound. */
-  getKVNamespace(name: string): Promise<{ get(key: string): Promise<string | null> }>;
+  /** Where it listens, with a slash at the end. */
+  readonly url: string;
+  /** Reads a value of a KV namespace that is bound. */
+  get(namespace: string, key: string): Promise<string | null>;
   /** Stops workerd. */
   dispose(): Promise<void>;
 }
 
-interface TypeScript {
-  transpileModule(text: string, options: { compilerOptions: object }): { outputText: string };
-  ScriptTarget: { ESNext: number };
-  ModuleKind: { ESNext: number };
-}
-
 /** Why nothing runs in workerd here; `undefined` where it does. */
 export function noWorkerd(): string | undefined {
-  return missingExtra("miniflare") ?? missingExtra("typescript");
+  const found = findRuntime("deno");
+  return missingExtra("miniflare") ?? missingExtra("typescript") ??
+    ("missing" in found ? found.missing : undefined);
 }
 
 /** Names of a folder's modules, from the root. */
-function modulesOf(folder: string): string[] {
+export function modulesOf(folder: string): string[] {
   return readdirSync(ROOT + folder, { recursive: true, encoding: "utf8" })
     .map((name) => `${folder}/${name.replaceAll("\\", "/")}`)
     .filter((name) => name.endsWith(".ts")).sort();
@@ -59,38 +57,36 @@ export interface IsolateOptions {
   kvPersist?: string;
 }
 
-/** Starts the worker of `tests/edge/worker.ts`; every module of `lib/` that can be is loaded at once. */
+/** Starts the worker of `tests/edge/worker.ts`, in a process of its own. */
 export async function startIsolate(options: IsolateOptions): Promise<Isolate> {
-  const ts = loadExtra<TypeScript>("typescript");
-  const compilerOptions = {
-    target: ts.ScriptTarget.ESNext,
-    module: ts.ModuleKind.ESNext,
-    verbatimModuleSyntax: true,
+  const found = findRuntime("deno");
+  if ("missing" in found) throw new Error(found.missing);
+  const script = fileURLToPath(new URL("./isolate.ts", import.meta.url));
+  const flags = ["run", "--quiet", "--no-check", "--no-config", "--no-lock", "-A"];
+  const child = spawn(found.path, [...flags, script], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const lines = createInterface({ input: child.stdout! });
+  const waiting: ((line: string | undefined) => void)[] = [];
+  lines.on("line", (line) => waiting.shift()?.(line));
+  void ended.then(() => waiting.splice(0).forEach((tell) => tell(undefined)));
+  /** Secrets go in here, where no other program sees them; arguments are for all to see. */
+  const ask = async <T>(question: unknown): Promise<T> => {
+    const answer = new Promise<string | undefined>((resolve) => waiting.push(resolve));
+    child.stdin!.write(`${JSON.stringify(question)}\n`);
+    const line = await answer;
+    if (line === undefined) throw new Error("The process of workerd has ended.");
+    return JSON.parse(line);
   };
-  const names = ["mod.ts", "tests/edge/worker.ts", ...modulesOf("lib"), ...modulesOf("examples")];
-  const modules = names.map((name) => {
-    const text = readFileSync(ROOT + name, "utf8");
-    const { outputText } = ts.transpileModule(text, { compilerOptions });
-    const up = "../".repeat(name.split("/").length - 1);
-    const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`);
-    return { type: "ESModule", path: `/${name}`, contents };
-  });
-  const oauth4webapi = createRequire(import.meta.url).resolve("oauth4webapi");
-  // What is imported here runs outside any request, where workerd allows the least.
-  const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
-  const main = `${all.map((name) => `import "./${name}";`).join("\n")}
-export { default } from "./tests/edge/worker.ts";`;
-  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Isolate }>("miniflare");
-  const isolate = new Miniflare({
-    ...options,
-    modulesRoot: "/",
-    modules: [
-      { type: "ESModule", path: "/main.js", contents: main },
-      { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
-      ...modules,
-    ],
-    compatibilityDate: "2025-09-01",
-    cf: false,
-  });
-  return await Promise.resolve(isolate);
+  const dispose = async () => {
+    child.stdin!.end();
+    await ended;
+    lines.close();
+  };
+  try {
+    const url = await ask<string>(options);
+    return { url, get: (namespace, key) => ask([namespace, key]), dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
 }

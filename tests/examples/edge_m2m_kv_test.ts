@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "../_support/harness.ts";
+import { openKv } from "../_support/kv.ts";
 import {
   exampleCommand,
   exampleEnvironment,
@@ -62,8 +63,10 @@ test(
     const isolates: Isolate[] = [];
     try {
       const folder = join(world.home, ".planet-edge");
-      await mkdir(folder);
+      await mkdir(folder, { mode: 0o700 });
       const database = join(folder, "kv.sqlite");
+      // Programs that make one database at the same moment may find it locked.
+      (await openKv(database)).close();
       const begin = async (count: number) => {
         const started = Array.from({ length: count }, () => start(world, database));
         const settled = await Promise.allSettled(started);

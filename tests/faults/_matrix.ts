@@ -7,7 +7,7 @@
 import { Auth, AuthError, Planet, PlanetError, Session } from "../../mod.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { Canaries } from "../leaks/_canaries.ts";
+import { Canaries } from "../_support/canaries.ts";
 import { API_RETRIES, type Expected, type Fault, FAULTS, type Flow, FLOWS } from "./_faults.ts";
 import { shortenTimers } from "./_timers.ts";
 import { type FaultServer, startFaultServer, type Target } from "./_server.ts";

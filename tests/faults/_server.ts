@@ -8,6 +8,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import type { PlanetEnvironment } from "../../lib/environment.ts";
+import { noteServers } from "../_support/watch.ts";
 
 /** What a request is for. */
 export type Target = "discovery" | "device" | "token" | "revoke" | "api";
@@ -276,6 +277,7 @@ export async function startFaultServer(
   const dead = server.origin.replace("127.0.0.1", "[::1]");
   const issuer = isRefused("discovery") ? dead : server.origin;
   const api = isRefused("api") ? dead : server.origin;
+  noteServers({ authorization: [server.origin, dead], api: [api] });
   return {
     environment: {
       userAuthServer: issuer,

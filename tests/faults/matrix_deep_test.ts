@@ -8,4 +8,7 @@ test("the fault matrix, whole: every cell ends as the rules say, and no secret s
   assertEquals(unexplained(results), "");
   assert(results.length >= 400, `only ${results.length} cells`);
   assert(limits >= 14, `only ${limits} time limits of the library were at work`);
-}, { timeoutMs: 300_000 });
+}, {
+  breaks: [{ rule: "short secret", where: "ID token", why: "Odd ID tokens are among the faults." }],
+  timeoutMs: 300_000,
+});

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { Auth, AuthError, MemoryStorage, Session } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { FakeResponse, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
@@ -7,7 +8,7 @@ import { shortenTimers } from "./_timers.ts";
 
 async function expired(fetch: typeof globalThis.fetch, server = fakeServer()) {
   const storage = new MemoryStorage();
-  const token = { access_token: "AT0", refresh_token: "RT0", _iat: 1, _exp: 2 };
+  const token = { access_token: secret("AT0"), refresh_token: secret("RT0"), _iat: 1, _exp: 2 };
   await storage.save(".planet/app/token.json", token);
   const clock = fakeClock({ now: 1_700_000_000_000 });
   const auth = Auth.fromOAuthUserDeviceCode({
@@ -42,7 +43,7 @@ test("OAuthClient ends by its time limit where fetch does not heed its signal", 
 test("Session ends by its time limit where an answer stops in the middle and fetch does not notice", async () => {
   for (const stream of [false, true]) {
     const silent = () => new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([0x7b])) });
-    const auth = Auth.fromKey("key", {
+    const auth = Auth.fromKey(secret("key"), {
       fetch: () => Promise.resolve(new Response(silent())),
     });
     const session = new Session(auth, { timeoutMs: 20, maxRetries: 1, clock: fakeClock() });
@@ -64,7 +65,7 @@ test("Session.request() reads no more than is of use: 64 KiB of a refusal, 64 Mi
       },
     });
     const fetch = () => Promise.resolve(new Response(body, { status }));
-    const session = new Session(Auth.fromKey("key", { fetch }), { maxRetries: 0 });
+    const session = new Session(Auth.fromKey(secret("key"), { fetch }), { maxRetries: 0 });
     return { session, sent: () => sent >> 20 };
   };
   for (const [status, name, most] of [[400, "BadQuery", 4], [200, "ApiError", 68]] as const) {
@@ -82,7 +83,7 @@ test("Session: a redirect that leads nowhere is not asked for again", async () =
     requests++;
     return Promise.resolve(new Response(null, { status: 302, headers: { location: "/round" } }));
   };
-  const session = new Session(Auth.fromKey("key", { fetch }), { clock: fakeClock() });
+  const session = new Session(Auth.fromKey(secret("key"), { fetch }), { clock: fakeClock() });
   const error = await session.request("GET", "/round").catch((error) => error);
   assertEquals([error.code, requests], ["malformed_response", 21]);
 });
@@ -94,5 +95,5 @@ test("OAuthClient does not show what a server puts in place of an error code", a
   const { auth } = await expired(server.fetch, server);
   const error = await auth.accessToken().catch((error) => error);
   assertEquals([error.code, error.oauthError], ["client_rejected", undefined]);
-  assert(!error.message.includes("RT0"), error.message);
+  assert(!error.message.includes(secret("RT0")), error.message);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { Auth, AuthError, type JsonObject, MemoryStorage } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { FakeResponse, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 
@@ -53,7 +54,7 @@ test(
     const error = await auth.userLogin({ ui }).catch((error) => error);
     assertEquals([error.code, error.cause], ["storage_failed", cause]);
     Object.assign(storage, { save: MemoryStorage.prototype.save });
-    assertEquals(await auth.accessToken(), "AT1");
+    assertEquals(await auth.accessToken(), secret("AT1"));
   },
   { timeoutMs: 20_000 },
 );
@@ -104,7 +105,7 @@ for (
     const server = fakeServer();
     const auth = Auth.fromOAuthM2M({
       clientId: "app",
-      clientSecret: "s",
+      clientSecret: secret("s"),
       environment: server.environment,
       storageProvider: new MemoryStorage(),
       clock: { now: Date.now, sleep: () => Promise.resolve() },
@@ -121,8 +122,8 @@ test("Auth.fetch: an API that refuses every token costs one renewal a minute, no
   const server = fakeServer({ rotate: true, api: () => new FakeResponse(401, "no") });
   const storage = new MemoryStorage();
   await storage.save(".planet/app/token.json", {
-    access_token: "AT0",
-    refresh_token: "RT0",
+    access_token: secret("AT0"),
+    refresh_token: secret("RT0"),
     _iat: now / 1000,
     _exp: now / 1000 + 36_000,
   });

@@ -6,10 +6,11 @@ import type { AuthorizationCodeLogin } from "../../lib/flows/types.ts";
 import type { OAuthClient, PendingAuthorization } from "../../lib/oauth/client.ts";
 import type { LoginUI } from "../../lib/terminal/types.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
 
-const TOKENS = TokenSet.fromResponse({ access_token: "a" }, 0);
+const TOKENS = TokenSet.fromResponse({ access_token: secret("a") }, 0);
 
 interface World {
   login: AuthorizationCodeLogin;

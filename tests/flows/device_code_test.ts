@@ -12,11 +12,12 @@ import type {
 } from "../../lib/flows/types.ts";
 import type { OAuthClient } from "../../lib/oauth/client.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
 
 const START = 1_700_000_000_000;
-const TOKENS = TokenSet.fromResponse({ access_token: "a" }, START);
+const TOKENS = TokenSet.fromResponse({ access_token: secret("a") }, START);
 
 type Step = TokenSet | "authorization_pending" | "slow_down" | AuthError | (() => never);
 
@@ -35,7 +36,7 @@ function client(steps: readonly Step[], grant?: DeviceAuthorization): OAuthClien
 
 function grantOf(more: Partial<DeviceAuthorization> = {}): DeviceAuthorization {
   return {
-    device_code: "SECRET-device",
+    device_code: secret("SECRET-device"),
     user_code: "WDJB-MJHT",
     verification_uri: "https://login.test/device",
     expires_in: 600,

@@ -7,13 +7,14 @@
 
 import { assertEquals } from "@std/assert";
 import { Auth, AuthError, type LoginProgress, MemoryStorage } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type FakeAnswer, FakeResponse, fakeServer, RESET } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 
 const P = "authorization_pending";
 const S = "slow_down";
-const TOKENS = { access_token: "AT1", token_type: "Bearer", expires_in: 3600 };
+const TOKENS = { access_token: secret("AT1"), token_type: "Bearer", expires_in: 3600 };
 const at = (status: number, headers: Record<string, string> = {}) =>
   new FakeResponse(status, "", headers);
 const refused = new TypeError("connect ECONNREFUSED");

@@ -15,6 +15,7 @@ import { readHidden } from "../../lib/terminal/line_editor.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";
 import { Screen } from "../../lib/terminal/screen.ts";
 import { systemClock } from "../../lib/clock.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import {
   FakeResponse,
@@ -131,9 +132,12 @@ const SCENES: Record<string, () => Promise<unknown>> = {
   session_expired: async () => {
     const { auth } = world("device", {
       token: ({ form }) =>
-        form.get("grant_type") === "refresh_token"
-          ? "invalid_grant"
-          : { access_token: "AT1", token_type: "Bearer", expires_in: 3600, refresh_token: "RT1" },
+        form.get("grant_type") === "refresh_token" ? "invalid_grant" : {
+          access_token: secret("AT1"),
+          token_type: "Bearer",
+          expires_in: 3600,
+          refresh_token: secret("RT1"),
+        },
     });
     await auth.userLogin(showOnly);
     await auth.accessToken({ forceRefresh: true });

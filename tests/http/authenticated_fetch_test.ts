@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { authenticatedFetch, type Authorizer } from "../../lib/http/authenticated_fetch.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
+import { noteServers, watchedFetch } from "../_support/watch.ts";
 
 const API = "https://api.test";
 const OTHER = "https://other.test";
@@ -38,11 +40,11 @@ function tokens(count = 2): Authorizer & { replaced: string[] } {
   const replaced: string[] = [];
   return {
     replaced,
-    authorization: () => `Bearer T${replaced.length + 1}`,
+    authorization: () => `Bearer ${secret(`T${replaced.length + 1}`)}`,
     replace(rejected: string): Promise<string | undefined> {
       replaced.push(rejected);
       return Promise.resolve(
-        replaced.length < count ? `Bearer T${replaced.length + 1}` : undefined,
+        replaced.length < count ? `Bearer ${secret(`T${replaced.length + 1}`)}` : undefined,
       );
     },
   };
@@ -57,7 +59,11 @@ function redirect(status: number, location: string): Response {
 }
 
 function make(fetch: typeof globalThis.fetch, authorizer: Authorizer = tokens()) {
-  return authenticatedFetch(authorizer, { allowedOrigins: [API, TRUSTED], fetch });
+  noteServers({ authorization: [], api: [API, TRUSTED] }, true);
+  return authenticatedFetch(authorizer, {
+    allowedOrigins: [API, TRUSTED],
+    fetch: watchedFetch(fetch),
+  });
 }
 
 const auth = (one: Sent | undefined) => one?.headers.get("authorization");
@@ -77,7 +83,7 @@ test("authenticatedFetch() adds the header to every form of headers and input", 
   for (const [input, init] of forms) {
     const { fetch, sent } = transport(ok());
     assertEquals(await (await make(fetch)(input, init)).text(), "ok");
-    assertEquals(auth(sent[0]), "Bearer T1");
+    assertEquals(auth(sent[0]), `Bearer ${secret("T1")}`);
     assertEquals(new URL(sent[0]!.url).href, `${API}/a`);
   }
 });
@@ -126,7 +132,11 @@ test("authenticatedFetch() keeps the token on a redirect inside the allow-list",
   const { fetch, sent } = transport(redirect(302, "/b"), redirect(307, `${TRUSTED}/c`), ok());
   const answer = await make(fetch)(`${API}/a`);
   assertEquals(sent.map(({ url }) => url), [`${API}/a`, `${API}/b`, `${TRUSTED}/c`]);
-  assertEquals(sent.map(auth), ["Bearer T1", "Bearer T1", "Bearer T1"]);
+  assertEquals(sent.map(auth), [
+    `Bearer ${secret("T1")}`,
+    `Bearer ${secret("T1")}`,
+    `Bearer ${secret("T1")}`,
+  ]);
   assert(answer.redirected);
 });
 
@@ -137,7 +147,7 @@ test("authenticatedFetch() drops the token on a redirect that leaves the list, f
     ok(),
   );
   await make(fetch)(`${API}/a`, { headers: { cookie: "c", "x-a": "1" } });
-  assertEquals(sent.map(auth), ["Bearer T1", null, null]);
+  assertEquals(sent.map(auth), [`Bearer ${secret("T1")}`, null, null]);
   assertEquals(sent.map(({ headers }) => headers.get("cookie")), ["c", null, null]);
   assertEquals(sent.map(({ headers }) => headers.get("x-a")), ["1", "1", "1"]);
 });
@@ -199,7 +209,7 @@ test("authenticatedFetch() returns a redirect without a Location", async () => {
 });
 
 const unauthorized = (sent: Sent) =>
-  auth(sent) === "Bearer T1" ? new Response("no", { status: 401 }) : ok();
+  auth(sent) === `Bearer ${secret("T1")}` ? new Response("no", { status: 401 }) : ok();
 
 const BODIES: [string, () => BodyInit][] = [
   ["text", () => "body"],
@@ -213,7 +223,7 @@ for (const [what, body] of BODIES) {
     const { fetch, sent } = transport(unauthorized);
     const answer = await make(fetch)(`${API}/a`, { method: "POST", body: body() });
     assertEquals(answer.status, 200);
-    assertEquals(sent.map(auth), ["Bearer T1", "Bearer T2"]);
+    assertEquals(sent.map(auth), [`Bearer ${secret("T1")}`, `Bearer ${secret("T2")}`]);
     assertEquals(sent[0]!.body, sent[1]!.body);
     assert(sent[0]!.body.startsWith("body"));
   });
@@ -251,7 +261,7 @@ test("authenticatedFetch() fails with the reason where the session is over", asy
   const { fetch } = transport(new Response("no", { status: 401 }));
   const over = new AuthError("session_expired", "Sign in again.");
   const authorizer: Authorizer = {
-    authorization: () => Promise.resolve("Bearer T1"),
+    authorization: () => Promise.resolve(`Bearer ${secret("T1")}`),
     replace: () => Promise.reject(over),
   };
   assertEquals(await assertRejects(() => make(fetch, authorizer)(`${API}/a`)), over);

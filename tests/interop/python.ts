@@ -12,9 +12,17 @@ import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { FileStorage, type JsonObject, type LoginUI } from "../../mod.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import type { Break } from "../_support/watch.ts";
 import { missingPython, PYTHON_BIN } from "../_tools/python.ts";
 import { approveDevice, open } from "../sandbox/person.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../sandbox/sandbox.ts";
+
+/** What the Planet SDK for Python leaves readable for all, beside what we write. */
+export const LOOSE: Break = {
+  rule: "file mode",
+  where: ".planet/",
+  why: "The Planet SDK for Python makes folders of mode 0755, and auth_client.json of 0644.",
+};
 
 const isDeno = "Deno" in globalThis;
 
@@ -209,8 +217,8 @@ export async function withPython(
       },
       async profile(name, members) {
         const path = join(home, ".planet", name, "auth_client.json");
-        await mkdir(dirname(path), { recursive: true });
-        await writeFile(path, JSON.stringify(members));
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await writeFile(path, JSON.stringify(members), { mode: 0o600 });
       },
       read: (path) => readFile(join(home, path), "utf8"),
     });

@@ -6,13 +6,14 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { Auth, type JsonObject, type SessionOptions } from "../../mod.ts";
 import { freePort } from "../_support/free_port.ts";
-import { test } from "../_support/harness.ts";
+import { test, type TestOptions } from "../_support/harness.ts";
 import { withVariables } from "../_support/variables.ts";
 import { writeBrowser } from "../sandbox/browser.ts";
 import { approveDevice } from "../sandbox/person.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import {
   type InteropWorld,
+  LOOSE,
   PERSON,
   PythonError,
   pythonVariables,
@@ -22,7 +23,11 @@ import {
 } from "./python.ts";
 
 const skip = SKIP_BUT_DENO;
-const options = { ...(skip === undefined ? {} : { skip }), timeoutMs: 90_000 };
+const options: TestOptions = {
+  ...(skip === undefined ? {} : { skip }),
+  breaks: [LOOSE],
+  timeoutMs: 90_000,
+};
 
 type Flow = "auth_code" | "device_code" | "m2m";
 const FLOWS: readonly Flow[] = ["auth_code", "device_code", "m2m"];

@@ -8,6 +8,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { Auth, AuthError, FileStorage } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { withVariables } from "../_support/variables.ts";
@@ -56,7 +57,7 @@ test(
           unknown: { kept: [1.5, null, "ä"] },
         };
         const token = {
-          access_token: "old",
+          access_token: secret("old"),
           token_type: "Bearer",
           _iat: 1,
           _exp: 2,

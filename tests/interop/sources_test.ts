@@ -7,6 +7,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, AuthError, FileStorage, type JsonObject } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { withVariables } from "../_support/variables.ts";
@@ -42,14 +43,18 @@ const DEVICE = {
 const SERVICE = {
   client_type: "oidc_client_credentials_secret",
   client_id: "Svc",
-  client_secret: "s",
+  client_secret: secret("s"),
   auth_server: "https://services.sentinel-hub.com/auth/realms/main",
   scopes: [],
 };
-const KEY = { client_type: "static_apikey", api_key: "kept", bearer_token_prefix: "api-key" };
+const KEY = {
+  client_type: "static_apikey",
+  api_key: secret("kept"),
+  bearer_token_prefix: "api-key",
+};
 const profiles = { mine: DEVICE, svc: SERVICE, keyed: KEY, open: { client_type: "none" } };
-const M2M = { PL_AUTH_CLIENT_ID: "EnvId", PL_AUTH_CLIENT_SECRET: "secret" };
-const FILE_M2M = { PL_AUTH_CLIENT_ID: "FileId", PL_AUTH_CLIENT_SECRET: "secret" };
+const M2M = { PL_AUTH_CLIENT_ID: "EnvId", PL_AUTH_CLIENT_SECRET: secret("secret") };
+const FILE_M2M = { PL_AUTH_CLIENT_ID: "FileId", PL_AUTH_CLIENT_SECRET: secret("secret") };
 
 const BAD_PROFILE = "A profile that the environment or `~/.planet.json` names and that is bad";
 const BROKEN_FILE = "A broken `~/.planet.json`";
@@ -86,11 +91,11 @@ const CASES: readonly [what: string, place: Place, difference?: Difference][] = 
   ["a service account by variables before one by file", { env: M2M, file: FILE_M2M }],
   ["an ID by variable with a secret by file", {
     env: { PL_AUTH_CLIENT_ID: "EnvId" },
-    file: { PL_AUTH_CLIENT_SECRET: "secret" },
+    file: { PL_AUTH_CLIENT_SECRET: secret("secret") },
   }],
   ["an ID without a secret", { env: { PL_AUTH_CLIENT_ID: "EnvId" } }],
   ["a secret without an ID, and a key", {
-    env: { PL_AUTH_CLIENT_SECRET: "s", PL_API_KEY: "env" },
+    env: { PL_AUTH_CLIENT_SECRET: secret("s"), PL_API_KEY: secret("env") },
   }],
   ["a profile before a service account", { env: { PL_AUTH_PROFILE: "mine", ...M2M }, profiles }],
   ["a profile by file before a service account by variables", {
@@ -98,30 +103,34 @@ const CASES: readonly [what: string, place: Place, difference?: Difference][] = 
     file: { PL_AUTH_PROFILE: "mine" },
     profiles,
   }],
-  ["a service account before a key", { env: { ...M2M, PL_API_KEY: "env" } }],
+  ["a service account before a key", { env: { ...M2M, PL_API_KEY: secret("env") } }],
   ["a service account by file before a key by variable", {
-    env: { PL_API_KEY: "env" },
+    env: { PL_API_KEY: secret("env") },
     file: FILE_M2M,
   }],
-  ["a key by variable", { env: { PL_API_KEY: "env" } }],
-  ["a key by file", { file: { PL_API_KEY: "file" } }],
+  ["a key by variable", { env: { PL_API_KEY: secret("env") } }],
+  ["a key by file", { file: { PL_API_KEY: secret("file") } }],
   ["a key by variable before one by file", {
-    env: { PL_API_KEY: "env" },
-    file: { PL_API_KEY: "file", key: "old" },
+    env: { PL_API_KEY: secret("env") },
+    file: { PL_API_KEY: secret("file"), key: secret("old") },
   }],
-  ["a key of old versions", { file: { key: "old" } }],
-  ["a key by file before one of old versions", { file: { PL_API_KEY: "file", key: "old" } }],
+  ["a key of old versions", { file: { key: secret("old") } }],
+  ["a key by file before one of old versions", {
+    file: { PL_API_KEY: secret("file"), key: secret("old") },
+  }],
   ["a key by variable before one of old versions", {
-    env: { PL_API_KEY: "env" },
-    file: { key: "old" },
+    env: { PL_API_KEY: secret("env") },
+    file: { key: secret("old") },
   }],
-  ["nulls and empty texts", { file: { PL_AUTH_PROFILE: null, PL_API_KEY: "", key: "old" } }],
+  ["nulls and empty texts", {
+    file: { PL_AUTH_PROFILE: null, PL_API_KEY: "", key: secret("old") },
+  }],
   // Where we differ.
-  ["PL_AUTH_API_KEY by variable", { env: { PL_AUTH_API_KEY: "env" } }, {
+  ["PL_AUTH_API_KEY by variable", { env: { PL_AUTH_API_KEY: secret("env") } }, {
     readme: AUTH_API_KEY,
     chooses: "_pl_api_key",
   }],
-  ["PL_AUTH_API_KEY by file", { file: { PL_AUTH_API_KEY: "file" } }, {
+  ["PL_AUTH_API_KEY by file", { file: { PL_AUTH_API_KEY: secret("file") } }, {
     readme: AUTH_API_KEY,
     chooses: "_pl_api_key",
   }],
@@ -130,7 +139,7 @@ const CASES: readonly [what: string, place: Place, difference?: Difference][] = 
     refuses: ["storage_not_found", "the variable PL_AUTH_PROFILE"],
   }],
   ["a profile by file that is not there, and a key", {
-    env: { PL_API_KEY: "env" },
+    env: { PL_API_KEY: secret("env") },
     file: { PL_AUTH_PROFILE: "nobody" },
   }, { readme: BAD_PROFILE, refuses: ["storage_not_found", '"PL_AUTH_PROFILE" in '] }],
   ["a profile that leaves its folder", { env: { PL_AUTH_PROFILE: "../x" } }, {
@@ -149,7 +158,7 @@ const CASES: readonly [what: string, place: Place, difference?: Difference][] = 
     readme: BROKEN_FILE,
     refuses: ["storage_corrupt", ".planet.json"],
   }],
-  ["a broken file, and a key by variable", { env: { PL_API_KEY: "env" }, file: "[]" }, {
+  ["a broken file, and a key by variable", { env: { PL_API_KEY: secret("env") }, file: "[]" }, {
     readme: BROKEN_FILE,
     refuses: ["storage_corrupt", ".planet.json"],
   }],
@@ -167,15 +176,15 @@ test(
         const [index, [what, { env = {}, file, profiles = {} }, difference]] of CASES.entries()
       ) {
         const home = join(folder.path, String(index));
-        await mkdir(home);
+        await mkdir(home, { mode: 0o700 });
         for (const [name, members] of Object.entries(profiles)) {
-          await mkdir(join(home, ".planet", name), { recursive: true });
+          await mkdir(join(home, ".planet", name), { recursive: true, mode: 0o700 });
           const path = join(home, ".planet", name, "auth_client.json");
-          await writeFile(path, JSON.stringify(members));
+          await writeFile(path, JSON.stringify(members), { mode: 0o600 });
         }
         if (file !== undefined) {
           const text = typeof file === "string" ? file : JSON.stringify(file);
-          await writeFile(join(home, ".planet.json"), text);
+          await writeFile(join(home, ".planet.json"), text, { mode: 0o600 });
         }
         const theirs = await python.ask({ call: "choose", home, env });
         const choose = () =>
@@ -217,12 +226,12 @@ test("Auth.fromUserDefaultSession() sends the API key that Python sends", async 
   try {
     for (
       const [env, file] of [
-        [{ PL_API_KEY: "env" }, {}],
-        [{}, { PL_API_KEY: "file", key: "old" }],
-        [{}, { key: "old" }],
+        [{ PL_API_KEY: secret("env") }, {}],
+        [{}, { PL_API_KEY: secret("file"), key: secret("old") }],
+        [{}, { key: secret("old") }],
       ] as const
     ) {
-      await writeFile(join(home, ".planet.json"), JSON.stringify(file));
+      await writeFile(join(home, ".planet.json"), JSON.stringify(file), { mode: 0o600 });
       const theirs = await python.ask({ call: "choose", home, env });
       let sent: string | null = null;
       const auth = await withVariables(

@@ -6,8 +6,10 @@ import type { KeeperOptions } from "../../lib/keeper/types.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/types.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
+import { seeEvent } from "../_support/watch_library.ts";
 
 const KEY = ".planet/p/token.json";
 const START = 1_700_000_000_000;
@@ -17,7 +19,7 @@ class Server {
   refreshes: string[] = [];
   logins = 0;
   #number = 0;
-  good = "r0";
+  good = secret("r0");
   rotate = true;
   fail: unknown;
   /** Runs while the server thinks. */
@@ -25,7 +27,10 @@ class Server {
   constructor(readonly clock: FakeClock, readonly life = 100) {}
 
   tokens(previous?: TokenSet, refreshToken?: string): TokenSet {
-    const response: JsonObject = { access_token: `a${++this.#number}`, expires_in: this.life };
+    const response: JsonObject = {
+      access_token: secret(`a${++this.#number}`),
+      expires_in: this.life,
+    };
     if (refreshToken !== undefined) response.refresh_token = refreshToken;
     return TokenSet.fromResponse(response, this.clock.now(), previous);
   }
@@ -38,7 +43,7 @@ class Server {
       throw new AuthError("session_expired", "dead", { oauthError: "invalid_grant" });
     }
     if (!this.rotate) return this.tokens(current);
-    this.good = `r${this.refreshes.length}`;
+    this.good = secret(`r${this.refreshes.length}`);
     return this.tokens(current, this.good);
   };
 
@@ -119,6 +124,7 @@ function world(options: { unattended?: boolean; life?: number } = {}): World {
         storage: () => Promise.resolve(storage),
         clock,
         onEvent: (event) => {
+          seeEvent(event);
           events.push(event);
           heard.resolve(event);
           heard = Promise.withResolvers();
@@ -134,9 +140,9 @@ function world(options: { unattended?: boolean; life?: number } = {}): World {
 }
 
 /** Stores a session whose access token began `age` seconds ago and lives 100. */
-function stored(age: number, more: JsonObject = { refresh_token: "r0" }): JsonObject {
+function stored(age: number, more: JsonObject = { refresh_token: secret("r0") }): JsonObject {
   const issued = START / 1000 - age;
-  return { access_token: "a0", _iat: issued, _exp: issued + 100, ...more };
+  return { access_token: secret("a0"), _iat: issued, _exp: issued + 100, ...more };
 }
 
 async function codeOf(work: Promise<unknown> | string): Promise<string> {
@@ -148,10 +154,10 @@ test("Keeper hands out a fresh stored token after one read, then without any", a
   await storage.save(KEY, stored(10));
   storage.calls = [];
   const keeper = make();
-  assertEquals(await keeper.authorization(), "Bearer a0");
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a0")}`);
   assertEquals(storage.calls, ["load token.json"]);
-  assertEquals(keeper.authorization(), "Bearer a0");
-  assertEquals(keeper.accessToken(), "a0");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
+  assertEquals(keeper.accessToken(), secret("a0"));
   assertEquals([storage.calls.length, server.refreshes.length], [1, 0]);
 });
 
@@ -161,20 +167,22 @@ test("Keeper hands out the old token from 3/4 of its life on, and renews once be
   const keeper = make();
   await keeper.authorization();
   clock.advance(74_999);
-  assertEquals(keeper.authorization(), "Bearer a0");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
   assertEquals(server.refreshes, []);
   clock.advance(1);
   const started = Promise.withResolvers<void>();
   const answered = Promise.withResolvers<void>();
   server.during = () => (started.resolve(), answered.promise);
-  for (let call = 0; call < 100; call++) assertEquals(keeper.authorization(), "Bearer a0");
+  for (let call = 0; call < 100; call++) {
+    assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
+  }
   await started.promise;
-  assertEquals(keeper.authorization(), "Bearer a0");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
   const renewed = event();
   answered.resolve();
   await renewed;
-  assertEquals(keeper.authorization(), "Bearer a1");
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(keeper.authorization(), `Bearer ${secret("a1")}`);
+  assertEquals(server.refreshes, [secret("r0")]);
   assertEquals(events, [{
     type: "token_refreshed",
     profileName: "p",
@@ -192,8 +200,11 @@ test("Keeper renews an expired token once for 1,000 callers, and stores it befor
     const saved = await MemoryStorage.prototype.load.call(storage, KEY);
     return `${header} ${saved?.access_token} ${saved?.refresh_token}`;
   }));
-  assertEquals(new Set(seen), new Set(["Bearer a1 a1 r1"]));
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(
+    new Set(seen),
+    new Set([[`Bearer ${secret("a1")}`, secret("a1"), secret("r1")].join(" ")]),
+  );
+  assertEquals(server.refreshes, [secret("r0")]);
 });
 
 test("Keeper survives 20 expiries, with rotating refresh tokens and without", async () => {
@@ -204,10 +215,10 @@ test("Keeper survives 20 expiries, with rotating refresh tokens and without", as
     const keeper = make();
     for (let round = 1; round <= 20; round++) {
       clock.advance(100_000);
-      assertEquals(await keeper.authorization(), `Bearer a${round}`);
+      assertEquals(await keeper.authorization(), `Bearer ${secret(`a${round}`)}`);
     }
     assertEquals(server.refreshes.length, 20);
-    assertEquals((await storage.load(KEY))?.refresh_token, rotate ? "r20" : "r0");
+    assertEquals((await storage.load(KEY))?.refresh_token, rotate ? secret("r20") : secret("r0"));
   }
 });
 
@@ -218,9 +229,9 @@ test("Keeper adopts what a sibling stored instead of asking the server", async (
   const other = make();
   await Promise.all([one.authorization(), other.authorization()]);
   clock.advance(100_000);
-  assertEquals(await one.authorization(), "Bearer a1");
-  assertEquals(await other.authorization(), "Bearer a1");
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(await one.authorization(), `Bearer ${secret("a1")}`);
+  assertEquals(await other.authorization(), `Bearer ${secret("a1")}`);
+  assertEquals(server.refreshes, [secret("r0")]);
   assertEquals(events.map(({ type }) => type), ["token_refreshed", "token_adopted"]);
 });
 
@@ -233,8 +244,8 @@ test("Keepers that share a store without a lock share one renewal, and read it o
   await Promise.all(keepers.map((keeper) => keeper.authorization()));
   clock.advance(100_000);
   const headers = await Promise.all(keepers.map((keeper) => keeper.authorization()));
-  assertEquals(new Set(headers), new Set(["Bearer a1"]));
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(new Set(headers), new Set([`Bearer ${secret("a1")}`]));
+  assertEquals(server.refreshes, [secret("r0")]);
   clock.advance(100_000);
   storage.calls = [];
   await keepers[0]!.authorization();
@@ -244,59 +255,68 @@ test("Keepers that share a store without a lock share one renewal, and read it o
 test("Keeper adopts a sibling's token after invalid_grant (Python takes no lock)", async () => {
   const { make, server, storage } = world();
   await storage.save(KEY, stored(100));
-  server.good = "r-sibling";
+  server.good = secret("r-sibling");
   server.during = async () => {
-    await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+    await storage.save(
+      KEY,
+      stored(0, { access_token: secret("a-sibling"), refresh_token: secret("r-sibling") }),
+    );
   };
-  assertEquals(await make().authorization(), "Bearer a-sibling");
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(await make().authorization(), `Bearer ${secret("a-sibling")}`);
+  assertEquals(server.refreshes, [secret("r0")]);
 });
 
 test("Keeper waits a moment after invalid_grant for what a sibling without a lock is about to store", async () => {
   const { clock, make, server, storage } = world();
   await storage.save(KEY, stored(100));
-  server.good = "r-sibling";
+  server.good = secret("r-sibling");
   const sleep = clock.sleep.bind(clock);
   let waited = 0;
   clock.sleep = async (ms, signal) => {
     waited += ms;
     if (waited >= 1_000) {
-      await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+      await storage.save(
+        KEY,
+        stored(0, { access_token: secret("a-sibling"), refresh_token: secret("r-sibling") }),
+      );
     }
     return await sleep(ms, signal);
   };
-  assertEquals(await make().authorization(), "Bearer a-sibling");
-  assertEquals([server.refreshes, waited], [["r0"], 1_500]);
+  assertEquals(await make().authorization(), `Bearer ${secret("a-sibling")}`);
+  assertEquals([server.refreshes, waited], [[secret("r0")], 1_500]);
 });
 
 test("Keeper spends a sibling's refresh token after invalid_grant where the access token is expired too", async () => {
   const { make, server, storage } = world();
   await storage.save(KEY, stored(100));
-  server.good = "r-sibling";
+  server.good = secret("r-sibling");
   server.during = async () => {
     if (server.refreshes.length > 1) return;
-    await storage.save(KEY, stored(200, { access_token: "a-old", refresh_token: "r-sibling" }));
+    await storage.save(
+      KEY,
+      stored(200, { access_token: secret("a-old"), refresh_token: secret("r-sibling") }),
+    );
   };
-  assertEquals(await make().authorization(), "Bearer a1");
-  assertEquals(server.refreshes, ["r0", "r-sibling"]);
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
+  assertEquals(server.refreshes, [secret("r0"), secret("r-sibling")]);
 });
 
 test("Keeper never sends a dead refresh token again, in this process or the next", async () => {
   const { clock, events, make, server, storage } = world();
-  await storage.save(KEY, stored(100, { refresh_token: "r-dead" }));
+  await storage.save(KEY, stored(100, { refresh_token: secret("r-dead") }));
   const keeper = make();
   for (let call = 0; call < 3; call++) {
     assertEquals(await codeOf(keeper.authorization()), "session_expired");
     clock.advance(3_600_000);
   }
   assertEquals(await codeOf(make().authorization()), "session_expired");
-  assertEquals(server.refreshes, ["r-dead"]);
+  assertEquals(server.refreshes, [secret("r-dead")]);
   assertEquals((await make().known()).state, "dead");
   const state = JSON.stringify(await storage.load(".planet/p/refresh_state.json"));
-  assert(!state.includes("r-dead"), "a fingerprint only");
+  assert(!state.includes(secret("r-dead")), "a fingerprint only");
   assertEquals(events.every((event) => event.type === "refresh_failed"), true);
   await keeper.signIn(server.tokens(undefined, server.good));
-  assertEquals(keeper.authorization(), "Bearer a1");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a1")}`);
   assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
 });
 
@@ -310,7 +330,7 @@ test("Keeper leaves a throttling server alone until it lets us ask, in every pro
   assertEquals(await codeOf(make().authorization()), "throttled");
   assertEquals(server.logins, 1);
   clock.advance(1);
-  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
   assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
 });
 
@@ -322,7 +342,7 @@ test("Keeper backs off in the background, and asks at once when somebody waits",
   server.fail = new AuthError("network", "down");
   for (const pause of [5_000, 10_000]) {
     const failed = event();
-    assertEquals(keeper.authorization(), "Bearer a0");
+    assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
     assertEquals(await failed, {
       type: "refresh_failed",
       profileName: "p",
@@ -332,7 +352,7 @@ test("Keeper backs off in the background, and asks at once when somebody waits",
     });
     clock.advance(pause - 1);
     storage.calls = [];
-    assertEquals(keeper.authorization(), "Bearer a0");
+    assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
     assertEquals(storage.calls, [], "not even the store is asked");
     clock.advance(1);
@@ -340,7 +360,7 @@ test("Keeper backs off in the background, and asks at once when somebody waits",
   clock.advance(5_000);
   assertEquals(await codeOf(keeper.authorization()), "network");
   server.fail = undefined;
-  assertEquals(await keeper.authorization(), "Bearer a1");
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a1")}`);
 });
 
 test("Keeper that cannot store a new token keeps it, and stores it later without a new request", async () => {
@@ -351,9 +371,9 @@ test("Keeper that cannot store a new token keeps it, and stores it later without
   assertEquals(await codeOf(keeper.authorization()), "storage_failed");
   assertEquals(await codeOf(keeper.authorization()), "storage_failed");
   storage.failing = undefined;
-  assertEquals(await keeper.authorization(), "Bearer a1");
-  assertEquals(server.refreshes, ["r0"]);
-  assertEquals((await storage.load(KEY))?.refresh_token, "r1");
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a1")}`);
+  assertEquals(server.refreshes, [secret("r0")]);
+  assertEquals((await storage.load(KEY))?.refresh_token, secret("r1"));
 });
 
 test("Keeper that lost its lock does not overwrite what a sibling stored meanwhile", async () => {
@@ -365,12 +385,12 @@ test("Keeper that lost its lock does not overwrite what a sibling stored meanwhi
     await MemoryStorage.prototype.save.call(
       storage,
       KEY,
-      stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }),
+      stored(0, { access_token: secret("a-sibling"), refresh_token: secret("r-sibling") }),
     );
   };
   const keeper = make({ storage: () => Promise.resolve(provider) });
-  assertEquals(await keeper.authorization(), "Bearer a-sibling");
-  assertEquals((await storage.load(KEY))?.refresh_token, "r-sibling");
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a-sibling")}`);
+  assertEquals((await storage.load(KEY))?.refresh_token, secret("r-sibling"));
 });
 
 test("Keeper that lost its lock still stores its token where nobody else stored one", async () => {
@@ -379,8 +399,11 @@ test("Keeper that lost its lock still stores its token where nobody else stored 
   const [provider, lose] = losableLock(storage);
   server.during = lose;
   const keeper = make({ storage: () => Promise.resolve(provider) });
-  assertEquals(await keeper.authorization(), "Bearer a1");
-  assertEquals([server.refreshes, (await storage.load(KEY))?.refresh_token], [["r0"], "r1"]);
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a1")}`);
+  assertEquals([server.refreshes, (await storage.load(KEY))?.refresh_token], [
+    [secret("r0")],
+    secret("r1"),
+  ]);
 });
 
 test("Keeper.replace() gives everybody refused with one token the same other one", async () => {
@@ -391,9 +414,9 @@ test("Keeper.replace() gives everybody refused with one token the same other one
   const others = await Promise.all(
     Array.from({ length: 50 }, () => keeper.replace(rejected)),
   );
-  assertEquals(new Set(others), new Set(["Bearer a1"]));
-  assertEquals(await keeper.replace(rejected), "Bearer a1");
-  assertEquals(server.refreshes, ["r0"]);
+  assertEquals(new Set(others), new Set([`Bearer ${secret("a1")}`]));
+  assertEquals(await keeper.replace(rejected), `Bearer ${secret("a1")}`);
+  assertEquals(server.refreshes, [secret("r0")]);
 });
 
 test("Keeper.replace() returns nothing where renewing fails for now, and throws where the session is over", async () => {
@@ -404,7 +427,7 @@ test("Keeper.replace() returns nothing where renewing fails for now, and throws 
   server.fail = new AuthError("network", "down");
   assertEquals(await keeper.replace(rejected), undefined);
   server.fail = undefined;
-  server.good = "another";
+  server.good = secret("another");
   assertEquals(await codeOf(keeper.replace(rejected) as Promise<string>), "session_expired");
 });
 
@@ -433,7 +456,7 @@ test("Keeper.forget() leaves no token in a store that cannot delete", async () =
   await storage.save(KEY, stored(0));
   const options = { storage: () => Promise.resolve(fiveMethods(storage)) };
   const tokens = await make(options).forget();
-  assertEquals(tokens?.refreshToken, "r0");
+  assertEquals(tokens?.refreshToken, secret("r0"));
   assertEquals(await storage.load(KEY), { _logged_out: true });
   assertEquals((await make(options).known()).state, "none");
 });
@@ -442,10 +465,10 @@ test("Keeper signs a service account in, stores its token, and signs in again at
   const { clock, events, make, server, storage } = world({ unattended: true });
   const keeper = make();
   const headers = await Promise.all(Array.from({ length: 1000 }, () => keeper.authorization()));
-  assertEquals(new Set(headers), new Set(["Bearer a1"]));
+  assertEquals(new Set(headers), new Set([`Bearer ${secret("a1")}`]));
   clock.advance(100_000);
-  assertEquals(await make().authorization(), "Bearer a2");
-  assertEquals(await keeper.authorization(), "Bearer a2");
+  assertEquals(await make().authorization(), `Bearer ${secret("a2")}`);
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a2")}`);
   assertEquals(server.logins, 2);
   assertEquals(events.map(({ type }) => type), [
     "login_started",
@@ -454,14 +477,14 @@ test("Keeper signs a service account in, stores its token, and signs in again at
     "token_refreshed",
     "token_adopted",
   ]);
-  assertEquals((await storage.load(KEY))?.access_token, "a2");
+  assertEquals((await storage.load(KEY))?.access_token, secret("a2"));
 });
 
 test("Keeper signs a service account in again where its refresh token is dead", async () => {
   const { make, server, storage } = world({ unattended: true });
-  await storage.save(KEY, stored(100, { refresh_token: "r-dead", mine: 1 }));
-  assertEquals(await make().authorization(), "Bearer a1");
-  assertEquals([server.refreshes, server.logins], [["r-dead"], 1]);
+  await storage.save(KEY, stored(100, { refresh_token: secret("r-dead"), mine: 1 }));
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
+  assertEquals([server.refreshes, server.logins], [[secret("r-dead")], 1]);
   const { mine, refresh_token } = (await storage.load(KEY))!;
   assertEquals([mine, refresh_token], [1, undefined], "others' members stay, dead tokens do not");
 });
@@ -469,7 +492,7 @@ test("Keeper signs a service account in again where its refresh token is dead", 
 test("Keeper puts an unreadable token object of a service account aside", async () => {
   const { make, storage } = world({ unattended: true });
   await storage.save(KEY, { rubbish: 1 });
-  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
   assertEquals(await storage.load(`${KEY}.corrupt`), { rubbish: 1 });
 });
 
@@ -497,7 +520,7 @@ test("Keeper: a caller that gives up leaves the renewal to the others", async ()
   stop.abort(reason);
   assertEquals(await gone.catch((error) => error), reason);
   answered.resolve();
-  assertEquals(await stays, "Bearer a1");
+  assertEquals(await stays, `Bearer ${secret("a1")}`);
 });
 
 test("Keeper checks whose session it is before it sends anything of it", async () => {
@@ -514,9 +537,9 @@ test("Keeper hands every renewal to waitUntil, as a promise that does not reject
   const works: Promise<unknown>[] = [];
   const keeper = make({ waitUntil: (work) => void works.push(work) });
   await keeper.known();
-  assertEquals([keeper.authorization(), works.length], ["Bearer a0", 1]);
+  assertEquals([keeper.authorization(), works.length], [`Bearer ${secret("a0")}`, 1]);
   await works[0];
-  assertEquals([keeper.authorization(), server.refreshes.length], ["Bearer a1", 1]);
+  assertEquals([keeper.authorization(), server.refreshes.length], [`Bearer ${secret("a1")}`, 1]);
   await clock.sleep(100_000);
   server.fail = new AuthError("network", "gone");
   assertEquals(await codeOf(keeper.authorization()), "network");
@@ -532,9 +555,9 @@ test("Keeper lets the caller that begins a renewal wait where it would end with 
   await keeper.known();
   const first = keeper.authorization();
   assert(typeof first !== "string", "It did not wait.");
-  assertEquals(keeper.authorization(), "Bearer a0");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a0")}`);
   answered.resolve();
-  assertEquals([await first, server.refreshes], ["Bearer a1", ["r0"]]);
+  assertEquals([await first, server.refreshes], [`Bearer ${secret("a1")}`, [secret("r0")]]);
 });
 
 test("Keeper hands the old token out where that renewal fails", async () => {
@@ -543,7 +566,10 @@ test("Keeper hands the old token out where that renewal fails", async () => {
   server.fail = new AuthError("network", "gone");
   const keeper = make({ endsWithCaller: true });
   await keeper.known();
-  assertEquals([await keeper.authorization(), keeper.authorization()], ["Bearer a0", "Bearer a0"]);
+  assertEquals([await keeper.authorization(), keeper.authorization()], [
+    `Bearer ${secret("a0")}`,
+    `Bearer ${secret("a0")}`,
+  ]);
 });
 
 test("Keeper goes on where waitUntil throws", async () => {
@@ -552,7 +578,7 @@ test("Keeper goes on where waitUntil throws", async () => {
   const waitUntil = () => {
     throw new Error("The request is over.");
   };
-  assertEquals(await make({ waitUntil }).authorization(), "Bearer a1");
+  assertEquals(await make({ waitUntil }).authorization(), `Bearer ${secret("a1")}`);
 });
 
 test("Keeper survives an observer that throws", async () => {
@@ -561,14 +587,14 @@ test("Keeper survives an observer that throws", async () => {
   const onEvent = () => {
     throw new Error("observer");
   };
-  assertEquals(await make({ onEvent }).authorization(), "Bearer a1");
+  assertEquals(await make({ onEvent }).authorization(), `Bearer ${secret("a1")}`);
 });
 
 test("Keeper.ensure() does nothing for a living token and for a resting one, renews an expired one", async () => {
   for (
     const [age, more, refreshes] of [[0, {}, 0], [80, {}, 0], [
       100,
-      { refresh_token: "r0" },
+      { refresh_token: secret("r0") },
       1,
     ]] as const
   ) {
@@ -578,11 +604,11 @@ test("Keeper.ensure() does nothing for a living token and for a resting one, ren
     assertEquals(server.refreshes.length, refreshes, `${age}`);
   }
   const { make, server, storage } = world();
-  await storage.save(KEY, { refresh_token: "r0" });
+  await storage.save(KEY, { refresh_token: secret("r0") });
   const keeper = make();
   await keeper.ensure();
   assertEquals(server.refreshes, []);
-  assertEquals(await keeper.authorization(), "Bearer a1");
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a1")}`);
 });
 
 test("Keeper forgets a wish for a pause that was noted after now: the clock was set back", async () => {
@@ -591,7 +617,7 @@ test("Keeper forgets a wish for a pause that was noted after now: the clock was 
   assertEquals(await codeOf(make().authorization()), "throttled");
   server.fail = undefined;
   clock.advance(-3_600_000);
-  assertEquals(await make().authorization(), "Bearer a1");
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
 });
 
 test("Keeper.stored() and adoptSibling() go by the store, not by what is in memory", async () => {
@@ -600,13 +626,19 @@ test("Keeper.stored() and adoptSibling() go by the store, not by what is in memo
   const keeper = make();
   await keeper.authorization();
   // A sibling renews; whoever then asks for a sign-in still gets one.
-  await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r1" }));
+  await storage.save(
+    KEY,
+    stored(0, { access_token: secret("a-sibling"), refresh_token: secret("r1") }),
+  );
   const before = await keeper.stored();
-  assertEquals(before?.accessToken, "a-sibling");
+  assertEquals(before?.accessToken, secret("a-sibling"));
   assertEquals(await keeper.adoptSibling(before), false);
-  await storage.save(KEY, stored(0, { access_token: "a-login", refresh_token: "r2" }));
+  await storage.save(
+    KEY,
+    stored(0, { access_token: secret("a-login"), refresh_token: secret("r2") }),
+  );
   assertEquals(await keeper.adoptSibling(before), true);
-  assertEquals(keeper.authorization(), "Bearer a-login");
+  assertEquals(keeper.authorization(), `Bearer ${secret("a-login")}`);
   await storage.save(KEY, { rubbish: 1 });
   assertEquals(await keeper.stored(), undefined);
 });
@@ -615,17 +647,20 @@ test("Keeper waits a little after invalid_grant for the sibling that was faster 
   const { clock, make, server, storage } = world();
   const five = fiveMethods(storage);
   await storage.save(KEY, stored(100));
-  server.good = "r-sibling";
+  server.good = secret("r-sibling");
   const slow = {
     now: clock.now,
     async sleep(ms: number) {
       await clock.sleep(ms);
       if (clock.waits.length < 3) return;
-      await storage.save(KEY, stored(0, { access_token: "a-sibling", refresh_token: "r-sibling" }));
+      await storage.save(
+        KEY,
+        stored(0, { access_token: secret("a-sibling"), refresh_token: secret("r-sibling") }),
+      );
     },
   };
   const keeper = make({ clock: slow, storage: () => Promise.resolve(five) });
-  assertEquals(await keeper.authorization(), "Bearer a-sibling");
-  assertEquals([server.refreshes, clock.waits.length], [["r0"], 3]);
+  assertEquals(await keeper.authorization(), `Bearer ${secret("a-sibling")}`);
+  assertEquals([server.refreshes, clock.waits.length], [[secret("r0")], 3]);
   assertEquals(await storage.exists(".planet/p/refresh_state.json"), false);
 });

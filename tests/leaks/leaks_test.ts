@@ -14,6 +14,7 @@ import {
   Session,
 } from "../../mod.ts";
 import { defaultUI } from "../../lib/terminal/select.ts";
+import { Canaries, views } from "../_support/canaries.ts";
 import {
   type FakeRequest,
   FakeResponse,
@@ -22,7 +23,6 @@ import {
 } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
-import { Canaries, views } from "./_canaries.ts";
 
 /** Everything that was seen, to be searched when all secrets are known. */
 class Seen {
@@ -313,7 +313,7 @@ test("no secret in anything observable: errors, events, console, inspect, JSON, 
     seen.search(canaries);
     assertEquals(canaries.sightings, []);
     // All of them were there to be found: the state, the nonce and the verifier too.
-    assertEquals(canaries.size, 9);
+    assertEquals(canaries.names.size, 9);
     assert(seen.size > 1000, `only ${seen.size} things were looked at`);
   } finally {
     await here.close();

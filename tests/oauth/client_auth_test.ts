@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
 import { readJwtClaims, TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type FakeRequest, type FakeServer, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
@@ -31,17 +32,25 @@ function world(more: Partial<OAuthClientOptions>, metadata: Record<string, unkno
   return { server, client };
 }
 
-const session = TokenSet.fromStored({ access_token: "AT0", refresh_token: "RT0" }, START, "k");
+const session = TokenSet.fromStored(
+  { access_token: secret("AT0"), refresh_token: secret("RT0") },
+  START,
+  "k",
+);
 
 /** Every request that a client makes, but for signing in as a service. */
 async function callAll({ client, server }: World): Promise<FakeRequest[]> {
   await client.authorizeDevice();
-  await client.pollDevice("D");
+  await client.pollDevice(secret("D"));
   await client.refresh(session);
-  await client.revoke("RT0", "refresh_token");
-  await client.introspect("AT0", "access_token");
+  await client.revoke(secret("RT0"), "refresh_token");
+  await client.introspect(secret("AT0"), "access_token");
   const pending = await client.authorize();
-  const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+  const response = new URLSearchParams({
+    code: secret("C"),
+    state: pending.state,
+    iss: server.issuer,
+  });
   await pending.redeem(response, "http://127.0.0.1/cb");
   return server.requests.filter(({ method }) => method === "POST");
 }
@@ -67,26 +76,26 @@ test("OAuthClient, public, names itself in every body and has no proof (RFC 6749
 });
 
 test("OAuthClient with a secret sends it in the header, not form-encoded, as Python does", async () => {
-  const clientSecret = "a b/c=d:e~f";
+  const clientSecret = "a b/c=d:e~f-of-some-length";
   for (const request of await callAll(world({ clientSecret }))) {
     assertEquals(proofOf(request), { authorization: `Basic ${btoa(`app:${clientSecret}`)}` });
   }
 });
 
 test("OAuthClient signs a service in with the secret in the body, once", async () => {
-  const { client, server } = world({ clientSecret: "s+%" });
+  const { client, server } = world({ clientSecret: "s+%-of-some-length" });
   await client.clientCredentials();
   assertEquals(server.to("/token").map(proofOf), [
-    { client_id: "app", client_secret: "s+%", authorization: null },
+    { client_id: "app", client_secret: "s+%-of-some-length", authorization: null },
   ]);
 });
 
 for (
   const [what, clientId, clientSecret] of [
-    ["+", "app", "a+b"],
-    ["%", "app", "a%41"],
-    ["a colon in the ID", "a:b", "secret"],
-    ["other letters", "app", "é"],
+    ["+", "app", "a+b-of-some-length"],
+    ["%", "app", "a%41-of-some-length"],
+    ["a colon in the ID", "a:b", "a-secret-of-some-length"],
+    ["other letters", "app", "é-of-some-length"],
   ] as const
 ) {
   test(`OAuthClient puts a secret that servers read differently (${what}) into the body, where that is offered`, async () => {
@@ -141,7 +150,7 @@ test("OAuthClient loads the key again after a failure", async () => {
     (await assertRejects(() => client.refresh(session), AuthError)).code,
     "storage_failed",
   );
-  assertNotEquals((await client.refresh(session)).accessToken, "AT0");
+  assertNotEquals((await client.refresh(session)).accessToken, secret("AT0"));
 });
 
 test("OAuthClient asks a profile's own endpoints, and does not look for others", async () => {
@@ -159,9 +168,9 @@ test("OAuthClient asks a profile's own endpoints, and does not look for others",
   });
   await client.refresh(session);
   await client.authorizeDevice();
-  await client.revoke("RT0", "refresh_token");
-  await client.introspect("AT0", "access_token");
-  await client.userinfo("AT0");
+  await client.revoke(secret("RT0"), "refresh_token");
+  await client.introspect(secret("AT0"), "access_token");
+  await client.userinfo(secret("AT0"));
   const pending = await client.authorize();
   assertEquals(pending.url("http://127.0.0.1/").pathname, "/other-authorize");
   assertEquals(server.requests.map(({ path }) => path), [
@@ -201,9 +210,9 @@ test("OAuthClient sends organization and project_id with a sign-in, and never in
 
 test("OAuthClient asks who is signed in, and refuses an answer that does not say (OpenID Connect Core §5.3)", async () => {
   const { client, server } = world({}, { userinfo_endpoint: "https://auth.fake.test/userinfo" });
-  assertEquals((await client.userinfo("AT0")).sub, "alice");
-  assertEquals(server.to("/userinfo")[0]!.headers.get("authorization"), "Bearer AT0");
-  const none = await assertRejects(() => world({}).client.userinfo("AT0"), AuthError);
+  assertEquals((await client.userinfo(secret("AT0"))).sub, "alice");
+  assertEquals(server.to("/userinfo")[0]!.headers.get("authorization"), `Bearer ${secret("AT0")}`);
+  const none = await assertRejects(() => world({}).client.userinfo(secret("AT0")), AuthError);
   assertEquals(none.code, "client_rejected");
   assert(none.message.includes("userinfo endpoint"), none.message);
 });

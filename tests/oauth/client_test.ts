@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import {
   FakeResponse,
@@ -12,6 +13,7 @@ import {
   HANG,
 } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
+import { noteServers } from "../_support/watch.ts";
 
 const START = 1_700_000_000_000;
 
@@ -37,7 +39,7 @@ function world(options: FakeServerOptions = {}, more: Partial<OAuthClientOptions
 }
 
 const session = TokenSet.fromStored(
-  { access_token: "AT0", refresh_token: "SECRET-RT0", x: 1 },
+  { access_token: secret("AT0"), refresh_token: secret("SECRET-RT0"), x: 1 },
   START,
   "k",
 );
@@ -73,13 +75,17 @@ test("OAuthClient.authorize() makes an authorization request with PKCE (RFC 6749
 test("OAuthClient.authorize() redeems the code with its verifier (RFC 7636 §4.5)", async () => {
   const { client, server } = world({ rotate: true });
   const pending = await client.authorize();
-  const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+  const response = new URLSearchParams({
+    code: secret("C"),
+    state: pending.state,
+    iss: server.issuer,
+  });
   const tokens = await pending.redeem(response, "http://127.0.0.1:4711/cb");
-  assertEquals([tokens.accessToken, tokens.refreshToken], ["AT1", "RT1"]);
+  assertEquals([tokens.accessToken, tokens.refreshToken], [secret("AT1"), secret("RT1")]);
   const { code_verifier, ...form } = Object.fromEntries(server.to("/token")[0]!.form);
   assertEquals(form, {
     grant_type: "authorization_code",
-    code: "C",
+    code: secret("C"),
     redirect_uri: "http://127.0.0.1:4711/cb",
     client_id: "app",
   });
@@ -94,15 +100,19 @@ const BAD_ANSWERS: readonly [
   (state: string, issuer: string) => Record<string, string>,
   string,
 ][] = [
-  ["another state", (_state, iss) => ({ code: "C", state: "x", iss }), "state_mismatch"],
-  ["no state", (_state, iss) => ({ code: "C", iss }), "state_mismatch"],
+  ["another state", (_state, iss) => ({ code: secret("C"), state: "x", iss }), "state_mismatch"],
+  ["no state", (_state, iss) => ({ code: secret("C"), iss }), "state_mismatch"],
   ["an error without state", () => ({ error: "access_denied" }), "state_mismatch"],
   [
     "another issuer",
-    (state) => ({ code: "C", state, iss: "https://evil.test" }),
+    (state) => ({ code: secret("C"), state, iss: "https://evil.test" }),
     "issuer_mismatch",
   ],
-  ["no issuer where one is announced", (state) => ({ code: "C", state }), "issuer_mismatch"],
+  [
+    "no issuer where one is announced",
+    (state) => ({ code: secret("C"), state }),
+    "issuer_mismatch",
+  ],
   ["a refusal", (state, iss) => ({ error: "access_denied", state, iss }), "access_denied"],
   ["no code", (state, iss) => ({ state, iss }), "malformed_response"],
 ];
@@ -137,14 +147,18 @@ test("OAuthClient refuses an ID token with another nonce (OpenID Connect Core §
     let nonce = "";
     const { client, server } = world({
       token: () => ({
-        access_token: "AT",
+        access_token: secret("AT"),
         token_type: "Bearer",
         id_token: idToken(good ? nonce : "x"),
       }),
     });
     const pending = await client.authorize();
     nonce = pending.url("http://127.0.0.1/cb").searchParams.get("nonce")!;
-    const response = new URLSearchParams({ code: "C", state: pending.state, iss: server.issuer });
+    const response = new URLSearchParams({
+      code: secret("C"),
+      state: pending.state,
+      iss: server.issuer,
+    });
     const outcome = await pending.redeem(response, "http://127.0.0.1/cb").then(
       () => "signed in",
       (error: AuthError) => error.code,
@@ -154,9 +168,9 @@ test("OAuthClient refuses an ID token with another nonce (OpenID Connect Core §
 });
 
 test("OAuthClient.clientCredentials() sends ID and secret once, in the body, with scope and audience", async () => {
-  const { client, server } = world({}, { clientSecret: "s%c/ret+ü", scopes: [] });
+  const { client, server } = world({}, { clientSecret: "s%c/ret+ü-of-some-length", scopes: [] });
   const tokens = await client.clientCredentials();
-  assertEquals([tokens.accessToken, tokens.expiresAt], ["AT1", START / 1000 + 3600]);
+  assertEquals([tokens.accessToken, tokens.expiresAt], [secret("AT1"), START / 1000 + 3600]);
   assertEquals(server.requests.map(({ path }) => path), [
     "/.well-known/openid-configuration",
     "/token",
@@ -166,7 +180,7 @@ test("OAuthClient.clientCredentials() sends ID and secret once, in the body, wit
   assertEquals(Object.fromEntries(request!.form), {
     grant_type: "client_credentials",
     client_id: "app",
-    client_secret: "s%c/ret+ü",
+    client_secret: "s%c/ret+ü-of-some-length",
     audience: "https://api.test/",
   });
 });
@@ -176,12 +190,12 @@ test("OAuthClient.refresh() sends the refresh token alone, and keeps what the an
   const tokens = await client.refresh(session);
   assertEquals(Object.fromEntries(server.to("/token")[0]!.form), {
     grant_type: "refresh_token",
-    refresh_token: "SECRET-RT0",
+    refresh_token: secret("SECRET-RT0"),
     client_id: "app",
   });
   assertEquals([tokens.accessToken, tokens.refreshToken, tokens.toStored().x], [
-    "AT1",
-    "SECRET-RT0",
+    secret("AT1"),
+    secret("SECRET-RT0"),
     1,
   ]);
 });
@@ -220,7 +234,7 @@ test("OAuthClient refuses pages that no browser should be sent to", async () => 
     assertEquals((await failure(() => client.authorize())).code, "malformed_response");
   }
   const grant = {
-    device_code: "D",
+    device_code: secret("D"),
     user_code: "U",
     verification_uri: "https://x.test/",
     expires_in: 9,
@@ -245,7 +259,7 @@ test("OAuthClient refuses pages that no browser should be sent to", async () => 
 
 test("OAuthClient.authorizeDevice() asks for scope and audience, and returns the answer as received", async () => {
   const grant = {
-    device_code: "D",
+    device_code: secret("D"),
     user_code: "U",
     verification_uri: "https://x.test/",
     expires_in: 9,
@@ -262,11 +276,14 @@ test("OAuthClient.authorizeDevice() asks for scope and audience, and returns the
 
 test("OAuthClient.pollDevice() tells the server's word, or brings tokens (RFC 8628 §3.5)", async () => {
   const { client } = world({
-    token: ["authorization_pending", "slow_down", { access_token: "AT", token_type: "bearer" }],
+    token: ["authorization_pending", "slow_down", {
+      access_token: secret("AT"),
+      token_type: "bearer",
+    }],
   });
-  assertEquals(await client.pollDevice("D"), "authorization_pending");
-  assertEquals(await client.pollDevice("D"), "slow_down");
-  assertEquals((await client.pollDevice("D") as TokenSet).accessToken, "AT");
+  assertEquals(await client.pollDevice(secret("D")), "authorization_pending");
+  assertEquals(await client.pollDevice(secret("D")), "slow_down");
+  assertEquals((await client.pollDevice(secret("D")) as TokenSet).accessToken, secret("AT"));
   for (
     const [said, code] of [["expired_token", "device_code_expired"], [
       "access_denied",
@@ -274,7 +291,7 @@ test("OAuthClient.pollDevice() tells the server's word, or brings tokens (RFC 86
     ], ["invalid_grant", "device_code_expired"]] as const
   ) {
     const denied = world({ token: [said] });
-    assertEquals((await failure(() => denied.client.pollDevice("D"))).code, code);
+    assertEquals((await failure(() => denied.client.pollDevice(secret("D")))).code, code);
   }
 });
 
@@ -329,13 +346,13 @@ const REFUSALS: readonly [
   ["no access token", { token_type: "Bearer" }, "malformed_response", 1],
   [
     "a token type that we cannot send",
-    { access_token: "A", token_type: "mac" },
+    { access_token: secret("A"), token_type: "mac" },
     "malformed_response",
     1,
   ],
   [
     "a token with a line break",
-    { access_token: "A\r\nX: y", token_type: "Bearer" },
+    { access_token: `${secret("A")}\r\nX: y`, token_type: "Bearer" },
     "malformed_response",
     1,
   ],
@@ -357,19 +374,24 @@ test("OAuthClient takes a token answer with odd optional members: a rotated toke
   for (
     const odd of [{ token_type: undefined }, { expires_in: "soon" }, { expires_in: -1 }, {
       scope: 7,
-    }, { id_token: "x" }]
+    }, { id_token: secret("x") }]
   ) {
     const { client } = world({
-      token: [{ access_token: "A", token_type: "Bearer", refresh_token: "R", ...odd }],
+      token: [{
+        access_token: secret("A"),
+        token_type: "Bearer",
+        refresh_token: secret("R"),
+        ...odd,
+      }],
     });
-    assertEquals((await client.refresh(session)).refreshToken, "R", JSON.stringify(odd));
+    assertEquals((await client.refresh(session)).refreshToken, secret("R"), JSON.stringify(odd));
   }
 });
 
 test("OAuthClient repeats a token request only where it surely did not arrive", async () => {
-  const tokens = { access_token: "A", token_type: "Bearer" };
+  const tokens = { access_token: secret("A"), token_type: "Bearer" };
   const early = world({ token: [refused(), refused(), tokens] });
-  assertEquals((await early.client.refresh(session)).accessToken, "A");
+  assertEquals((await early.client.refresh(session)).accessToken, secret("A"));
   assertEquals(early.clock.waits, [0.4, 1.6]);
 
   const late = world({ token: [new TypeError("connection reset"), tokens] });
@@ -409,10 +431,10 @@ test("OAuthClient ends a token request with the reason of an abort", async () =>
 test("OAuthClient.revoke() tells the token and its kind (RFC 7009 §2.1)", async () => {
   const { client, server } = world();
   assertEquals(await client.canRevoke(), true);
-  await client.revoke("SECRET-RT0", "refresh_token");
+  await client.revoke(secret("SECRET-RT0"), "refresh_token");
   assertEquals(Object.fromEntries(server.to("/revoke")[0]!.form), {
     client_id: "app",
-    token: "SECRET-RT0",
+    token: secret("SECRET-RT0"),
     token_type_hint: "refresh_token",
   });
   assertEquals(
@@ -434,12 +456,13 @@ test(
     let connections = 0;
     const server = createServer((_request, response) => {
       response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify({ access_token: "AT", token_type: "Bearer" }));
+      response.end(JSON.stringify({ access_token: secret("AT"), token_type: "Bearer" }));
     });
     server.on("connection", () => connections++);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as { port: number };
     const issuer = `http://127.0.0.1:${port}/`;
+    noteServers({ authorization: [issuer], api: [] });
     const client = new OAuthClient({
       issuer,
       clientId: "app",

@@ -2,8 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";
 import { TokenSet } from "../../lib/token.ts";
-import { listen, readBody } from "../sandbox/http_server.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
+import { noteServers } from "../_support/watch.ts";
+import { listen, readBody } from "../sandbox/http_server.ts";
 
 test("OAuthClient sends a one-time refresh token once where a kept connection ends without an answer", async () => {
   const used = new WeakSet<object>();
@@ -16,9 +18,10 @@ test("OAuthClient sends a one-time refresh token once where a kept connection en
     if (used.has(request.socket) && refreshToken !== null) return void request.socket.destroy();
     used.add(request.socket);
     response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ access_token: "AT", token_type: "Bearer" }));
+    response.end(JSON.stringify({ access_token: secret("AT"), token_type: "Bearer" }));
   });
   try {
+    noteServers({ authorization: [server.origin], api: [] });
     const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
     const client = new OAuthClient({
       issuer: server.origin,
@@ -28,7 +31,7 @@ test("OAuthClient sends a one-time refresh token once where a kept connection en
       clock,
     });
     const outcomes: string[] = [];
-    for (const refresh_token of ["RT1", "RT2", "RT3"]) {
+    for (const refresh_token of [secret("RT1"), secret("RT2"), secret("RT3")]) {
       // The program's own requests leave a connection behind.
       await (await fetch(`${server.origin}/page`)).text();
       const tokens = TokenSet.fromStored({ refresh_token }, clock.now(), "token.json");
@@ -39,7 +42,7 @@ test("OAuthClient sends a one-time refresh token once where a kept connection en
         }),
       );
     }
-    assertEquals(arrived, ["RT1", "RT2", "RT3"]);
+    assertEquals(arrived, [secret("RT1"), secret("RT2"), secret("RT3")]);
     // Node takes the kept connection, and says that it broke.
     const mayBreak = !("Deno" in globalThis) && !("Bun" in globalThis);
     assert(

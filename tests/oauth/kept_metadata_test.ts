@@ -6,6 +6,7 @@ import type { MetadataStore } from "../../lib/oauth/server_metadata.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import {
   type FakeAnswer,
@@ -17,6 +18,7 @@ import {
 } from "../_support/fake_server.ts";
 import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
+import { noteServers } from "../_support/watch.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -38,7 +40,7 @@ function world(options: FakeServerOptions = {}) {
     const client = new OAuthClient({
       issuer: server.issuer,
       clientId: "app",
-      clientSecret: "SECRET",
+      clientSecret: secret("SECRET"),
       scopes: [],
       fetch: server.fetch,
       clock,
@@ -102,8 +104,8 @@ test("OAuthClient uses no document that was kept of another issuer (RFC 8414 §3
 /** A second process whose kept document holds an address that gives `old` by now. */
 async function afterTheMove(old: FakeAnswer, next: Record<string, unknown> | undefined) {
   const moving = world({
-    token: [{ access_token: "AT0" }, old],
-    api: [{ access_token: "AT1", token_type: "Bearer" }],
+    token: [{ access_token: secret("AT0") }, old],
+    api: [{ access_token: secret("AT1"), token_type: "Bearer" }],
   });
   await moving.signIn();
   moving.server.options.metadata = next;
@@ -177,7 +179,7 @@ test("OAuthClient asks the server again, at the next call, after a kept endpoint
   const client = new OAuthClient({
     issuer: server.issuer,
     clientId: "app",
-    clientSecret: "SECRET",
+    clientSecret: secret("SECRET"),
     scopes: [],
     fetch: server.fetch,
     clock,
@@ -195,6 +197,7 @@ test("OAuthClient goes on where nothing listens any more at a kept address", asy
   const server = await startFakeServer();
   try {
     const nowhere = `http://127.0.0.1:${await freePort()}/token`;
+    noteServers({ authorization: [server.issuer, nowhere], api: [] });
     const { clock } = world();
     let kept: JsonObject = {
       read_at: clock.now() / 1000,
@@ -204,7 +207,7 @@ test("OAuthClient goes on where nothing listens any more at a kept address", asy
     const client = new OAuthClient({
       issuer: server.issuer,
       clientId: "app",
-      clientSecret: "SECRET",
+      clientSecret: secret("SECRET"),
       scopes: [],
       clock,
       metadata: {
@@ -232,8 +235,8 @@ test("OAuthClient does not ask again for a document that it has just read", asyn
 
 test("OAuthClient spends a one-time refresh token once, at the new address (RFC 9700 §4.14.2)", async () => {
   const { clock, metadata, server, signIn } = world({
-    token: [{ access_token: "AT0" }, new FakeResponse(404, "gone")],
-    api: [{ access_token: "AT1", token_type: "Bearer", refresh_token: "RT1" }],
+    token: [{ access_token: secret("AT0") }, new FakeResponse(404, "gone")],
+    api: [{ access_token: secret("AT1"), token_type: "Bearer", refresh_token: secret("RT1") }],
   });
   await signIn();
   server.options.metadata = NEW_ADDRESS;
@@ -245,15 +248,19 @@ test("OAuthClient spends a one-time refresh token once, at the new address (RFC 
     clock,
     metadata,
   });
-  const stored = { access_token: "AT0", refresh_token: "RT0", _iat: 1, _exp: 2 };
+  const stored = { access_token: secret("AT0"), refresh_token: secret("RT0"), _iat: 1, _exp: 2 };
   const before = TokenSet.fromStored(stored, clock.now(), "token.json");
   // Three at once read the document once.
   const renewed = await Promise.all([1, 2, 3].map(() => client.refresh(before)));
-  assertEquals(renewed.map(({ refreshToken }) => refreshToken), ["RT1", "RT1", "RT1"]);
+  assertEquals(renewed.map(({ refreshToken }) => refreshToken), [
+    secret("RT1"),
+    secret("RT1"),
+    secret("RT1"),
+  ]);
   const paths = server.requests.slice(2).map(({ path }) => path.split("/").at(-1));
   assertEquals(paths.filter((path) => path === "openid-configuration").length, 1);
   assertEquals(server.to("/v2/token").length, 3);
-  assertEquals(server.to("/v2/token")[0]!.form.get("refresh_token"), "RT0");
+  assertEquals(server.to("/v2/token")[0]!.form.get("refresh_token"), secret("RT0"));
 });
 
 test("OAuthClient reads the discovery document again after a day in the same process", async () => {
@@ -261,7 +268,7 @@ test("OAuthClient reads the discovery document again after a day in the same pro
   const client = new OAuthClient({
     issuer: server.issuer,
     clientId: "app",
-    clientSecret: "SECRET",
+    clientSecret: secret("SECRET"),
     scopes: [],
     fetch: server.fetch,
     clock,
@@ -283,7 +290,7 @@ test("OAuthClient reads the discovery document again after a day in the same pro
 });
 
 test("OAuthClient asks nothing again where the server refuses as the standard has it (RFC 6749 §5.2)", async () => {
-  const { server, signIn } = world({ token: ["invalid_client", { access_token: "AT" }] });
+  const { server, signIn } = world({ token: ["invalid_client", { access_token: secret("AT") }] });
   await assertRejects(() => signIn(), AuthError);
   assertEquals(await signIn(), "/token");
   assertEquals(server.requests.length, 3);
@@ -316,7 +323,7 @@ test("Auth in a second process asks nothing with a valid token, and once with an
     await auth.accessToken();
     return server.requests.slice(before).map(({ path }) => path);
   };
-  const expired = { access_token: "AT0", refresh_token: "RT0", _iat: 1, _exp: 2 };
+  const expired = { access_token: secret("AT0"), refresh_token: secret("RT0"), _iat: 1, _exp: 2 };
   await storageProvider.save(".planet/shared/token.json", expired);
   assertEquals((await inNewProcess()).length, 2);
   assertEquals(await inNewProcess(), []);

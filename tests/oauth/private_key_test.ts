@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { importSigner, type Signer } from "../../lib/oauth/private_key.ts";
 import { TokenValidator } from "../../lib/oauth/token_validator.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { type TestKey, testKey, type TestKeyKind } from "../_support/keys.ts";
 
@@ -51,14 +52,18 @@ const FORMS: readonly [
   ["PKCS#8 with text around it", "rsa", ({ pem }) => ({ pem: `Bag\n ${pem}\n-- end` })],
   ["PKCS#8 with CRLF", "rsa", ({ pem }) => ({ pem: pem.replaceAll("\n", "\r\n") })],
   ["PKCS#8, encrypted by AES-256", "rsa", (key) => ({
-    pem: key.encrypted("p\u00e4ss"),
-    password: "p\u00e4ss",
+    pem: key.encrypted("p\u00e4ss of some length"),
+    password: "p\u00e4ss of some length",
   })],
   ["PKCS#8, encrypted by AES-128", "P-256", (key) => ({
-    pem: key.encrypted("x", "aes-128-cbc"),
-    password: "x",
+    pem: key.encrypted(secret("x"), "aes-128-cbc"),
+    password: secret("x"),
   })],
-  ["PKCS#8 in clear, with a needless password", "rsa", ({ pem }) => ({ pem, password: "x" })],
+  [
+    "PKCS#8 in clear, with a needless password",
+    "rsa",
+    ({ pem }) => ({ pem, password: secret("x") }),
+  ],
 ];
 for (const [what, kind, form] of FORMS) {
   test(`importSigner() reads ${what} (RFC 5958, RFC 8018)`, async () => {
@@ -91,13 +96,17 @@ const BAD: readonly [string, () => { pem: string; password?: string }, string][]
   ],
   ["damaged base64", () => ({ pem: rsa().pem.replace("\nMII", "\n!!!") }), "damaged"],
   ["a damaged key", () => ({ pem: rsa().pem.replace("\nMII", "\nNII") }), "damaged"],
-  ["a missing password", () => ({ pem: rsa().encrypted("x") }), "client_privkey_password"],
-  ["a wrong password", () => ({ pem: rsa().encrypted("x"), password: "SECRET" }), "does not open"],
+  ["a missing password", () => ({ pem: rsa().encrypted(secret("x")) }), "client_privkey_password"],
+  [
+    "a wrong password",
+    () => ({ pem: rsa().encrypted(secret("x")), password: secret("SECRET") }),
+    "does not open",
+  ],
   [
     "an encryption cut short",
     () => ({
-      pem: rsa().encrypted("x").replace(/\n[^\n]+\n[^\n]+\n-----END/, "\n-----END"),
-      password: "x",
+      pem: rsa().encrypted(secret("x")).replace(/\n[^\n]+\n[^\n]+\n-----END/, "\n-----END"),
+      password: secret("x"),
     }),
     "damaged",
   ],

@@ -4,7 +4,9 @@
  * @module
  */
 import { spawn } from "node:child_process";
+import { basename } from "node:path";
 import process from "node:process";
+import { see } from "../_support/watch.ts";
 
 /** How a program is run. */
 export interface CommandOptions {
@@ -51,6 +53,9 @@ export function runCommand(
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   return new Promise<CommandResult>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => resolve({ code, output, stdout }));
+    child.once("close", (code) => {
+      see("console", `what ${basename(program)} printed`, output);
+      resolve({ code, output, stdout });
+    });
   }).finally(() => clearTimeout(timer));
 }

@@ -6,12 +6,13 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../_support/free_port.ts";
 import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { see } from "../_support/watch.ts";
 import {
   exampleEnvironment,
   type ExampleWorld,
@@ -63,7 +64,8 @@ async function run(
   left?: [flag: string, value?: string],
   terminal = false,
 ): Promise<Outcome> {
-  const home = await realpath(await mkdtemp(join(tmpdir(), "planet-permissions-")));
+  // The program has the sandbox's credentials in its text.
+  const { path: home, remove } = await tempFolder({ unwatched: /^(program\.ts$|deno\/)/ });
   try {
     const port = await freePort();
     const { apiKey, clientId, environment, m2m, url } = world.sandbox;
@@ -146,9 +148,10 @@ ${program}
     const [{ code }] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
     clearTimeout(timer);
     await person;
+    see("console", "what the program printed", output);
     return { code, output, left: left === undefined ? "" : real(left[1] ?? left[0]) };
   } finally {
-    await rm(home, { recursive: true, force: true });
+    await remove();
   }
 }
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { type KvLike, KvStorage } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import {
   type KvServer,
@@ -122,7 +123,11 @@ for (const [where, count, on, options] of PLACES) {
           if (kind !== "token" || ++requests > 1) return undefined;
           asked.resolve();
           await goOn.promise;
-          const late = { access_token: "late", refresh_token: "late", token_type: "Bearer" };
+          const late = {
+            access_token: secret("late"),
+            refresh_token: secret("late"),
+            token_type: "Bearer",
+          };
           return { status: 200, body: { ...late, expires_in: 3600 } };
         };
         const [late, other] = await start(2, "user", on.slice(0, 1));

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { DemoStorage } from "../../examples/_demo_storage.ts";
 import { Auth, AuthError } from "../../mod.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
 import { PROFILE, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
@@ -162,7 +163,11 @@ async function stopHolderBeyondItsLease(runtime: ExampleRuntime): Promise<void> 
     if (kind !== "token" || ++requests > 1) return undefined;
     asked.resolve();
     await goOn.promise;
-    const late = { access_token: "late", refresh_token: "late", token_type: "Bearer" };
+    const late = {
+      access_token: secret("late"),
+      refresh_token: secret("late"),
+      token_type: "Bearer",
+    };
     return { status: 200, body: { ...late, expires_in: 3600 } };
   };
   const [late, other] = await startWorkers(2, session.user, [runtime]);

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Auth, FileStorage, type ObjectStorageProvider } from "../../mod.ts";
 import { approveDevice } from "../sandbox/person.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../sandbox/sandbox.ts";
 import type { WorkerSetup } from "./workers.ts";
+import { secret } from "../_support/canaries.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
 
 /** Name of the profile. */
 export const PROFILE = "shared";
@@ -40,7 +39,7 @@ export interface SharedSession {
 /** Makes a sandbox and an empty folder. */
 export async function sharedSession(options: SandboxOptions = {}): Promise<SharedSession> {
   const sandbox = await startSandbox({ deviceInterval: 1, ...options });
-  const root = await mkdtemp(join(tmpdir(), "planet-shared-"));
+  const { path: root, remove } = await tempFolder({ unwatched: /^(kv\.db|\.planet-demo\/)/ });
   const files = new FileStorage({ root });
   const { clientId, environment, m2m } = sandbox;
   return {
@@ -65,11 +64,16 @@ export async function sharedSession(options: SandboxOptions = {}): Promise<Share
     async expire(storage = files) {
       const stored = await storage.load(TOKEN_KEY);
       // The claims of a JWT would win over what is saved beside it.
-      await storage.save(TOKEN_KEY, { ...stored, access_token: "expired", _iat: 1, _exp: 2 });
+      await storage.save(TOKEN_KEY, {
+        ...stored,
+        access_token: secret("expired"),
+        _iat: 1,
+        _exp: 2,
+      });
     },
     async close() {
       await sandbox.close();
-      await rm(root, { recursive: true, force: true });
+      await remove();
     },
   };
 }

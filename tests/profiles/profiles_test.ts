@@ -12,6 +12,7 @@ import {
 } from "../../mod.ts";
 import { readClient } from "../../lib/profiles/client_settings.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type FakeServer, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
@@ -54,7 +55,12 @@ function world(): World {
 }
 
 const DEVICE = { client_type: "oidc_device_code", client_id: "Mine" };
-const TOKEN = { access_token: "AT0", refresh_token: "RT0", _iat: START / 1000 - 10, _exp: 2e9 };
+const TOKEN = {
+  access_token: secret("AT0"),
+  refresh_token: secret("RT0"),
+  _iat: START / 1000 - 10,
+  _exp: 2e9,
+};
 
 async function rejection(work: Promise<unknown>): Promise<AuthError> {
   return await assertRejects(() => work, AuthError);
@@ -72,7 +78,7 @@ test("Auth.fromProfile() uses what the profile says and what it has stored, and 
   await profile("mine", members, { ...TOKEN, _exp: START / 1000 - 1 });
   const auth = await Auth.fromProfile("Mine", options);
   assertEquals(auth.profileName, "mine");
-  assertEquals(await header(auth), "Bearer AT1");
+  assertEquals(await header(auth), `Bearer ${secret("AT1")}`);
   assertEquals(server.to("/token")[0]!.form.get("client_id"), "Mine");
   assertEquals(await storage.load(".planet/mine/auth_client.json"), members);
 });
@@ -120,28 +126,34 @@ const KEYS: readonly [string, string, JsonObject, JsonObject | undefined, string
   [
     "static_apikey",
     "k1",
-    { api_key: "SECRET", bearer_token_prefix: "api-key" },
+    { api_key: secret("SECRET"), bearer_token_prefix: "api-key" },
     undefined,
-    "api-key SECRET",
+    `api-key ${secret("SECRET")}`,
   ],
-  ["static_apikey without prefix", "k2", { api_key: "SECRET" }, undefined, "Bearer SECRET"],
+  [
+    "static_apikey without prefix",
+    "k2",
+    { api_key: secret("SECRET") },
+    undefined,
+    `Bearer ${secret("SECRET")}`,
+  ],
   ["static_apikey, key stored apart", "k3", {}, {
-    api_key: "SECRET",
+    api_key: secret("SECRET"),
     bearer_token_prefix: "api-key",
-  }, "api-key SECRET"],
+  }, `api-key ${secret("SECRET")}`],
   [
     "planet_legacy",
     "k4",
     { legacy_auth_endpoint: "https://x.test/" },
-    { key: "SECRET", jwt: "J" },
-    "api-key SECRET",
+    { key: secret("SECRET"), jwt: secret("J") },
+    `api-key ${secret("SECRET")}`,
   ],
   [
     "planet_legacy with its own key",
     "k5",
-    { api_key: "SECRET" },
-    { key: "other" },
-    "api-key SECRET",
+    { api_key: secret("SECRET") },
+    { key: secret("other") },
+    `api-key ${secret("SECRET")}`,
   ],
   ["none", "k6", {}, undefined, null],
 ];
@@ -157,7 +169,7 @@ for (const [what, name, members, token, expected] of KEYS) {
     assertEquals((await rejection(auth.accessToken())).code, "invalid_argument");
     const report = await auth.explain();
     assertEquals([report.state, report.clientType], ["valid", what.split(/[ ,]/)[0]!]);
-    assert(!JSON.stringify([auth, report]).includes("SECRET"));
+    assert(!JSON.stringify([auth, report]).includes(secret("SECRET")));
   });
 }
 
@@ -208,7 +220,7 @@ test("Auth.fromProfile() takes redirect_uri where the code is pasted, local_redi
       ui: {
         show: (text) => shown ??= new URL(/https:\S+/.exec(text)![0]),
         openBrowser: () => Promise.resolve(true),
-        readLine: () => Promise.resolve("the-code"),
+        readLine: () => Promise.resolve(secret("the-code")),
       },
     });
     const asked = shown!.searchParams;
@@ -216,7 +228,7 @@ test("Auth.fromProfile() takes redirect_uri where the code is pasted, local_redi
     const redirect = asked.get("redirect_uri")!;
     assert(allowOpenBrowser ? redirect.startsWith("http://127.0.0.1:") : redirect === remote);
     const { code, redirect_uri } = Object.fromEntries(server.to("/token")[0]!.form);
-    assertEquals([code, redirect_uri], ["the-code", redirect]);
+    assertEquals([code, redirect_uri], [secret("the-code"), redirect]);
   }
 });
 
@@ -232,7 +244,7 @@ test("Auth.fromProfile() shows the profile's own page after signing in, and no o
       { authorization_callback_acknowledgement_file: file },
     ]
   ) {
-    for (const answer of ["code=c", "error=access_denied"]) {
+    for (const answer of [`code=${secret("c")}`, "error=access_denied"]) {
       const { options, profile, server } = world();
       await profile("own-page", {
         client_type: "oidc_auth_code",
@@ -250,11 +262,11 @@ test("Auth.fromProfile() shows the profile's own page after signing in, and no o
         return Promise.resolve(true);
       };
       const login = auth.userLogin({ allowOpenBrowser: true, ui: { openBrowser } });
-      if (answer === "code=c") await login;
+      if (answer.startsWith("code=")) await login;
       else assertEquals((await rejection(login)).code, "access_denied");
       const response = await page!;
       const text = await response.text();
-      assertEquals(text === PAGE, answer === "code=c", text);
+      assertEquals(text === PAGE, answer.startsWith("code="), text);
       const policy = response.headers.get("content-security-policy") ?? "";
       assert(policy.startsWith("default-src 'none'"), policy);
     }
@@ -314,27 +326,27 @@ for (const [what, members, named] of BAD) {
 test("Auth.fromUserDefaultSession() uses the profile that the command line has set", async () => {
   const { header, options, profile, server, storage } = world();
   await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
-  await storage.save(".planet.json", { PL_AUTH_PROFILE: "Mine", key: "old" });
-  await withVariables({ PL_API_KEY: "SECRET" }, async () => {
+  await storage.save(".planet.json", { PL_AUTH_PROFILE: "Mine", key: secret("old") });
+  await withVariables({ PL_API_KEY: secret("SECRET") }, async () => {
     const auth = await Auth.fromUserDefaultSession(options);
-    assertEquals(await header(auth), "Bearer AT0");
+    assertEquals(await header(auth), `Bearer ${secret("AT0")}`);
     const report = await auth.explain();
     assertEquals(report.chosenBy, '"PL_AUTH_PROFILE" in .planet.json');
     assertEquals(report.overrode, ["the variable PL_API_KEY", '"key" in .planet.json']);
     assertEquals(report.settings, ".planet/mine/auth_client.json");
-    assert(!JSON.stringify(report).includes("SECRET"));
+    assert(!JSON.stringify(report).includes(secret("SECRET")));
   });
 });
 
 test("Auth.fromUserDefaultSession() keeps the tokens of a service account of the environment, not its secret", async () => {
   const { header, options, server, storage } = world();
-  const variables = { PL_AUTH_CLIENT_ID: "Service", PL_AUTH_CLIENT_SECRET: "SECRET" };
+  const variables = { PL_AUTH_CLIENT_ID: "Service", PL_AUTH_CLIENT_SECRET: secret("SECRET") };
   await withVariables(variables, async () => {
     const auth = await Auth.fromUserDefaultSession(options);
-    assertEquals(await header(auth), "Bearer AT1");
+    assertEquals(await header(auth), `Bearer ${secret("AT1")}`);
     assertEquals(auth.profileName, "planet-m2m-service");
   });
-  assertEquals(server.to("/token")[0]!.form.get("client_secret"), "SECRET");
+  assertEquals(server.to("/token")[0]!.form.get("client_secret"), secret("SECRET"));
   const keys: string[] = [];
   for await (const key of storage.list("")) keys.push(key);
   assertEquals(keys, [
@@ -345,12 +357,21 @@ test("Auth.fromUserDefaultSession() keeps the tokens of a service account of the
 
 test("Auth.fromUserDefaultSession() reads PL_AUTH_API_KEY, which Python only documents, after PL_API_KEY", async () => {
   const { header, options } = world();
-  await withVariables({ PL_AUTH_API_KEY: "documented" }, async () => {
-    assertEquals(await header(await Auth.fromUserDefaultSession(options)), "api-key documented");
+  await withVariables({ PL_AUTH_API_KEY: secret("documented") }, async () => {
+    assertEquals(
+      await header(await Auth.fromUserDefaultSession(options)),
+      `api-key ${secret("documented")}`,
+    );
   });
-  await withVariables({ PL_AUTH_API_KEY: "documented", PL_API_KEY: "read" }, async () => {
-    assertEquals(await header(await Auth.fromUserDefaultSession(options)), "api-key read");
-  });
+  await withVariables(
+    { PL_AUTH_API_KEY: secret("documented"), PL_API_KEY: secret("read") },
+    async () => {
+      assertEquals(
+        await header(await Auth.fromUserDefaultSession(options)),
+        `api-key ${secret("read")}`,
+      );
+    },
+  );
 });
 
 for (const name of ["nobody", "../evil", "planet-m2m"]) {
@@ -371,9 +392,9 @@ for (const name of ["nobody", "../evil", "planet-m2m"]) {
 test("Auth.fromUserDefaultSession() puts arguments before everything", async () => {
   const { header, options, profile, server } = world();
   await profile("mine", { ...DEVICE, auth_server: server.issuer }, TOKEN);
-  await withVariables({ PL_AUTH_PROFILE: "mine", PL_API_KEY: "key" }, async () => {
-    const auth = await Auth.fromUserDefaultSession({ ...options, apiKey: "given" });
-    assertEquals(await header(auth), "api-key given");
+  await withVariables({ PL_AUTH_PROFILE: "mine", PL_API_KEY: secret("key") }, async () => {
+    const auth = await Auth.fromUserDefaultSession({ ...options, apiKey: secret("given") });
+    assertEquals(await header(auth), `api-key ${secret("given")}`);
     assertEquals((await auth.explain()).overrode, [
       "the variable PL_AUTH_PROFILE",
       "the variable PL_API_KEY",
@@ -399,7 +420,7 @@ test("Auth asks a store of one's own for no file of sops, and the disk for nothi
   };
   await withVariables({ HOME: home.path, USERPROFILE: home.path }, async () => {
     const auth = await Auth.fromProfile("mine", { ...options, storageProvider: spied });
-    assertEquals(await auth.accessToken(), "AT0");
+    assertEquals(await auth.accessToken(), secret("AT0"));
     await auth.accessToken({ forceRefresh: true });
   });
   assert(asked.length > 2);

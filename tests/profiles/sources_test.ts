@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { chooseSession, type Chosen, type Sources } from "../../lib/profiles/sources.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 
 interface World {
@@ -30,10 +31,13 @@ const ORDER: readonly (readonly [by: string, world: World, choice: Chosen["choic
   ],
   [
     "the arguments clientId and clientSecret",
-    { given: { clientId: "given", clientSecret: "s" } },
-    { kind: "service", clientId: "given", clientSecret: "s" },
+    { given: { clientId: "given", clientSecret: secret("s") } },
+    { kind: "service", clientId: "given", clientSecret: secret("s") },
   ],
-  ["the argument apiKey", { given: { apiKey: "given" } }, { kind: "key", apiKey: "given" }],
+  ["the argument apiKey", { given: { apiKey: secret("given") } }, {
+    kind: "key",
+    apiKey: secret("given"),
+  }],
   [
     "the variable PL_AUTH_PROFILE",
     { env: { PL_AUTH_PROFILE: "env" } },
@@ -46,26 +50,32 @@ const ORDER: readonly (readonly [by: string, world: World, choice: Chosen["choic
   ],
   [
     "the variable PL_AUTH_CLIENT_ID and the variable PL_AUTH_CLIENT_SECRET",
-    { env: { PL_AUTH_CLIENT_ID: "id", PL_AUTH_CLIENT_SECRET: "secret" } },
-    { kind: "service", clientId: "id", clientSecret: "secret" },
+    { env: { PL_AUTH_CLIENT_ID: "id", PL_AUTH_CLIENT_SECRET: secret("secret") } },
+    { kind: "service", clientId: "id", clientSecret: secret("secret") },
   ],
-  ["the variable PL_API_KEY", { env: { PL_API_KEY: "env" } }, { kind: "key", apiKey: "env" }],
+  ["the variable PL_API_KEY", { env: { PL_API_KEY: secret("env") } }, {
+    kind: "key",
+    apiKey: secret("env"),
+  }],
   [
     '"PL_API_KEY" in ~/.planet.json',
-    { file: { PL_API_KEY: "file" } },
-    { kind: "key", apiKey: "file" },
+    { file: { PL_API_KEY: secret("file") } },
+    { kind: "key", apiKey: secret("file") },
   ],
   [
     "the variable PL_AUTH_API_KEY",
-    { env: { PL_AUTH_API_KEY: "env2" } },
-    { kind: "key", apiKey: "env2" },
+    { env: { PL_AUTH_API_KEY: secret("env2") } },
+    { kind: "key", apiKey: secret("env2") },
   ],
   [
     '"PL_AUTH_API_KEY" in ~/.planet.json',
-    { file: { PL_AUTH_API_KEY: "file2" } },
-    { kind: "key", apiKey: "file2" },
+    { file: { PL_AUTH_API_KEY: secret("file2") } },
+    { kind: "key", apiKey: secret("file2") },
   ],
-  ['"key" in ~/.planet.json', { file: { key: "old" } }, { kind: "key", apiKey: "old" }],
+  ['"key" in ~/.planet.json', { file: { key: secret("old") } }, {
+    kind: "key",
+    apiKey: secret("old"),
+  }],
 ];
 
 for (const [index, [by, world, choice]] of ORDER.entries()) {
@@ -92,15 +102,17 @@ test("chooseSession() falls back to the built-in planet-user, as Python does", a
 test("chooseSession() takes the ID of the environment with the secret of the file", async () => {
   const { choice, chosenBy } = await choose({
     env: { PL_AUTH_CLIENT_ID: "id" },
-    file: { PL_AUTH_CLIENT_ID: "other", PL_AUTH_CLIENT_SECRET: "secret" },
+    file: { PL_AUTH_CLIENT_ID: "other", PL_AUTH_CLIENT_SECRET: secret("secret") },
   });
-  assertEquals(choice, { kind: "service", clientId: "id", clientSecret: "secret" });
+  assertEquals(choice, { kind: "service", clientId: "id", clientSecret: secret("secret") });
   assert(chosenBy.includes("variable PL_AUTH_CLIENT_ID") && chosenBy.includes("~/.planet.json"));
 });
 
 test("chooseSession() notes an ID without a secret, which does not count", async () => {
-  const { choice, notes } = await choose({ env: { PL_AUTH_CLIENT_ID: "id", PL_API_KEY: "key" } });
-  assertEquals(choice, { kind: "key", apiKey: "key" });
+  const { choice, notes } = await choose({
+    env: { PL_AUTH_CLIENT_ID: "id", PL_API_KEY: secret("key") },
+  });
+  assertEquals(choice, { kind: "key", apiKey: secret("key") });
   assertEquals(notes, [
     "the variable PL_AUTH_CLIENT_ID does not count: PL_AUTH_CLIENT_SECRET is missing",
   ]);
@@ -114,7 +126,7 @@ test("chooseSession() notes what it may not look at, and asks nobody", async () 
 const BROKEN = new AuthError("storage_corrupt", "broken");
 
 test("chooseSession() does not pass over a broken ~/.planet.json where it counts", async () => {
-  for (const env of [{}, { PL_API_KEY: "k" }] as Record<string, string>[]) {
+  for (const env of [{}, { PL_API_KEY: secret("k") }] as Record<string, string>[]) {
     const error = await assertRejects(() => choose({ env, file: BROKEN }), AuthError);
     assertEquals(error.code, "storage_corrupt");
   }
@@ -124,8 +136,8 @@ test("chooseSession() only notes a broken ~/.planet.json where something stronge
   const profile = await choose({ env: { PL_AUTH_PROFILE: "mine" }, file: BROKEN });
   assertEquals(profile.choice, { kind: "profile", profileName: "mine" });
   assertEquals(profile.notes, ["~/.planet.json was not looked at: broken"]);
-  const given = await choose({ given: { apiKey: "k" }, file: BROKEN });
-  assertEquals(given.choice, { kind: "key", apiKey: "k" });
+  const given = await choose({ given: { apiKey: secret("k") }, file: BROKEN });
+  assertEquals(given.choice, { kind: "key", apiKey: secret("k") });
 });
 
 test("chooseSession() refuses a member of ~/.planet.json that is no text, and names it", async () => {

@@ -16,6 +16,7 @@ import { Keeper } from "../../lib/keeper/keeper.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { fc, type Property } from "./_fast_check.ts";
 
@@ -77,11 +78,11 @@ class Server {
 
   #issue(signIn: number, fresh: boolean): JsonObject {
     const number = ++this.serial;
-    if (!fresh) return { access_token: `a${number}`, expires_in: LIFE };
-    const refresh_token = `r${number}`;
+    if (!fresh) return { access_token: secret(`a${number}`), expires_in: LIFE };
+    const refresh_token = secret(`r${number}`);
     this.good[signIn] = refresh_token;
     this.of.set(refresh_token, signIn);
-    return { access_token: `a${number}`, expires_in: LIFE, refresh_token };
+    return { access_token: secret(`a${number}`), expires_in: LIFE, refresh_token };
   }
 
   signIn(): TokenSet {
@@ -202,7 +203,7 @@ export async function runCase({ keepers, rotate, seed, steps }: Case): Promise<v
   let hasSession = false;
 
   const check = (what: string, keeper: number, header: string, before: number, began: number) => {
-    const serial = Number(header.replace(/^(Bearer )?a/, ""));
+    const serial = Number(/~a(\d+)~/.exec(header)?.[1]);
     assert(serial > 0, `${what} gave "${header}"`);
     if (began !== epoch) return;
     assert(serial >= before, `${what}: token ${serial} after ${before}`);

@@ -23,6 +23,7 @@ import { EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/types.ts";
 import { readJwtClaims, TokenSet } from "../../lib/token.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type Arbitrary, fc, type Property } from "./_fast_check.ts";
 import { keeperProperty } from "./_keeper.ts";
@@ -38,7 +39,7 @@ export interface Claim {
 }
 
 const NOW = 1_700_000_000_000;
-const SECRET = "sEcReT~0123456789";
+const SECRET = secret("of-properties");
 
 /** Runs `work`; what it throws must be a typed error with one of `codes`. */
 function typed<T>(codes: readonly string[], work: () => T): T | AuthError {
@@ -78,7 +79,6 @@ function anyText(): Arbitrary<string> {
     "__proto__",
     "constructor",
     "😀",
-    SECRET,
   ];
   return fc.oneof(
     fc.constantFrom(...odd),
@@ -98,9 +98,11 @@ function anyJson(): Arbitrary<unknown> {
   );
 }
 
-/** Objects with members of these names, of any value, and others. */
+/** Objects with members of these names, of any value, a secret too, and others. */
 function objectWith(...names: string[]): Arbitrary<JsonObject> {
-  const shape = Object.fromEntries(names.map((name) => [name, anyJson()]));
+  // No name is a secret: errors say names.
+  const value = fc.oneof(anyJson(), fc.constant(SECRET));
+  const shape = Object.fromEntries(names.map((name) => [name, value]));
   return fc.tuple(fc.record(shape, { requiredKeys: [] }), fc.dictionary(anyText(), anyJson()))
     .map(([known, others]) => ({ ...others, ...known }) as JsonObject);
 }
@@ -263,7 +265,7 @@ function challengeProperty(): Property {
               : new Response(JSON.stringify(body), { status, headers }),
           ),
       });
-      const old = TokenSet.fromResponse({ access_token: "A", refresh_token: SECRET }, NOW);
+      const old = TokenSet.fromResponse({ access_token: secret("A"), refresh_token: SECRET }, NOW);
       const error = await client.refresh(old).catch((error) => error);
       assert(error instanceof AuthError, inspect(error));
       const { code, message, oauthError, retryAt } = error;
@@ -371,7 +373,7 @@ export const CLAIMS: readonly Claim[] = [
     property: () =>
       fc.property(tokenMembers(), fc.boolean(), (members, hasPrevious) => {
         const previous = hasPrevious
-          ? TokenSet.fromResponse({ access_token: "A", refresh_token: "old" }, NOW)
+          ? TokenSet.fromResponse({ access_token: secret("A"), refresh_token: secret("old") }, NOW)
           : undefined;
         const found = typed(
           ["malformed_response"],
@@ -381,7 +383,7 @@ export const CLAIMS: readonly Claim[] = [
         checkTokens(found);
         const sent = members.refresh_token;
         const isGood = typeof sent === "string" && /^[\x20-\x7e]+$/.test(sent);
-        assertEquals(found.refreshToken, isGood ? sent : hasPrevious ? "old" : undefined);
+        assertEquals(found.refreshToken, isGood ? sent : hasPrevious ? secret("old") : undefined);
       }),
   },
   {

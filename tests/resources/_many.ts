@@ -7,13 +7,19 @@
 import { assert, assertEquals } from "@std/assert";
 import { Auth, MemoryStorage, Session } from "../../mod.ts";
 import { heapMiB, openHandles, tally } from "./_counters.ts";
+import { secret } from "../_support/canaries.ts";
 
 const URL_ = "https://api.planet.com/data/v1/searches";
 
 /** An `Auth` whose session is good for an hour, and whose `fetch` costs nothing. */
 async function signedIn(name: string, storageProvider = new MemoryStorage()): Promise<Auth> {
   const now = Math.floor(Date.now() / 1000);
-  const token = { access_token: "A", refresh_token: "R", _iat: now, _exp: now + 36_000 };
+  const token = {
+    access_token: secret("A"),
+    refresh_token: secret("R"),
+    _iat: now,
+    _exp: now + 36_000,
+  };
   await storageProvider.save(`.planet/${name}/token.json`, token);
   return Auth.fromOAuthUserDeviceCode({
     clientId: name,

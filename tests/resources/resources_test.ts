@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { Auth, AuthError, FileStorage, type JsonObject } from "../../mod.ts";
+import { execFileSync } from "../_support/child_process.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -11,7 +12,12 @@ import { openHandles, tally } from "./_counters.ts";
 import { manyCalls, manyObjects } from "./_many.ts";
 
 const KEY = ".planet/app/token.json";
-const EXPIRED: JsonObject = { access_token: "A0", refresh_token: "R0", _iat: 1, _exp: 2 };
+const EXPIRED: JsonObject = {
+  access_token: secret("A0"),
+  refresh_token: secret("R0"),
+  _iat: 1,
+  _exp: 2,
+};
 
 /** Why no file system can be mounted here; `undefined`: one can. */
 function whyNoMount(): string | undefined {
@@ -87,7 +93,7 @@ test("FileStorage: a full disk costs no token: nothing is spent, the old state s
   try {
     await fill();
     assertEquals(
-      await codeOf(storage.save(KEY, { access_token: "x".repeat(5000) })),
+      await codeOf(storage.save(KEY, { more: "x".repeat(5000) })),
       "storage_failed",
     );
     assertEquals(await codeOf(auth.accessToken()), "storage_failed");
@@ -99,8 +105,8 @@ test("FileStorage: a full disk costs no token: nothing is spent, the old state s
     );
     assertEquals(await filesOf(disk), ["token.json"]);
     await empty();
-    assertEquals(await auth.accessToken(), "AT1");
-    assertEquals((await storage.load(KEY))?.refresh_token, "RT1");
+    assertEquals(await auth.accessToken(), secret("AT1"));
+    assertEquals((await storage.load(KEY))?.refresh_token, secret("RT1"));
   } finally {
     await close();
   }
@@ -114,8 +120,8 @@ test(
       server.options.token = async () => {
         await fill();
         return {
-          access_token: "A1",
-          refresh_token: "R1",
+          access_token: secret("A1"),
+          refresh_token: secret("R1"),
           token_type: "Bearer",
           expires_in: 3600,
           // More than the store sets aside before the server is asked.
@@ -126,9 +132,9 @@ test(
       assertEquals(await storage.load(KEY), EXPIRED);
       assertEquals(await codeOf(auth.accessToken()), "storage_failed");
       await empty();
-      assertEquals(await auth.accessToken(), "A1");
+      assertEquals(await auth.accessToken(), secret("A1"));
       assertEquals(server.to("/token").length, 1, "the refresh token was spent once");
-      assertEquals((await storage.load(KEY))?.refresh_token, "R1");
+      assertEquals((await storage.load(KEY))?.refresh_token, secret("R1"));
       assertEquals(await filesOf(disk), ["discovery.json", "token.json"]);
     } finally {
       await close();
@@ -144,10 +150,15 @@ test(
     try {
       server.options.token = async () => {
         await fill();
-        return { access_token: "A1", refresh_token: "R1", token_type: "Bearer", expires_in: 3600 };
+        return {
+          access_token: secret("A1"),
+          refresh_token: secret("R1"),
+          token_type: "Bearer",
+          expires_in: 3600,
+        };
       };
-      assertEquals(await auth.accessToken(), "A1");
-      assertEquals((await storage.load(KEY))?.refresh_token, "R1");
+      assertEquals(await auth.accessToken(), secret("A1"));
+      assertEquals((await storage.load(KEY))?.refresh_token, secret("R1"));
     } finally {
       await close();
     }
@@ -168,7 +179,7 @@ test(
       const now = Math.floor(Date.now() / 1000);
       await storage.save(KEY, { ...EXPIRED, _iat: now, _exp: now + 3600 });
       remount("ro");
-      assertEquals(await auth.accessToken(), "A0");
+      assertEquals(await auth.accessToken(), secret("A0"));
     } finally {
       remount("rw");
       await close();
@@ -210,6 +221,11 @@ test("FileStorage: a folder of another user: storage_denied, nothing spent", asy
     await folder.remove();
   }
 }, {
+  breaks: [{
+    rule: "file mode",
+    where: ".planet/app/token.json",
+    why: "Another user can see the folder, and must be told that it is not theirs.",
+  }],
   ..."Deno" in globalThis || "Bun" in globalThis
     ? { skip: "only Node can be another user for a while" }
     : process.getuid?.() === 0

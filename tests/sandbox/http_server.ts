@@ -8,6 +8,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { noCallbackPage } from "../_support/watch.ts";
 
 /** Answers one request. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -25,6 +26,7 @@ export async function listen(handler: Handler, port = 0): Promise<Listening> {
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     response.on("error", () => {});
+    noCallbackPage(response);
     void (async () => {
       try {
         await handler(request, response);

@@ -7,14 +7,17 @@
  * @module
  */
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { spawnSync } from "../_support/child_process.ts";
 import { freePort } from "../_support/free_port.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { see } from "../_support/watch.ts";
 import { writeBrowser } from "./browser.ts";
 import { approveDevice, open } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
@@ -85,10 +88,11 @@ export function findRuntime(runtime: ExampleRuntime): { path: string } | { missi
 export async function exampleWorld(): Promise<ExampleWorld> {
   const callbackUrl = `http://localhost:${await freePort()}`;
   const sandbox = await startSandbox({ callbackUrl });
-  const home = await mkdtemp(join(tmpdir(), "planet-example-"));
+  // The store that is an example for one's own has names of its own, and a database is a file.
+  const { path: home, remove } = await tempFolder({ unwatched: /(^|\/)\.planet-(demo|edge)\// });
   const close = async () => {
     await sandbox.close();
-    await rm(home, { recursive: true, force: true });
+    await remove();
   };
   return { sandbox, home, callbackUrl, browser: await writeBrowser(home), close };
 }
@@ -221,6 +225,7 @@ export async function runExample(
     });
     const failure = await approval;
     if (failure instanceof Error) throw failure;
+    see("console", `what ${name} printed`, texts.stdout + texts.stderr);
     return { code, ...texts };
   } finally {
     clearTimeout(timer);

@@ -17,7 +17,13 @@ import {
   type AuthorizationServerCounters,
   type AuthorizationServerSettings,
 } from "./authorization_server.ts";
-import { noteSecrets } from "../_support/secrets.ts";
+import {
+  noteMembers,
+  noteRequest,
+  noteSecret,
+  noteServers,
+  type ServerGroup,
+} from "../_support/watch.ts";
 import { DataApi } from "./data_api.ts";
 import { listen, type Listening, readBody, sendJson } from "./http_server.ts";
 
@@ -128,10 +134,10 @@ export class RequestLog {
 export const CLIENT_ID = "sandbox-app";
 
 /** Client and secret of the service account; worth nothing outside a sandbox. */
-const M2M = { clientId: "sandbox-service", clientSecret: "sandbox-secret-worth-nothing" };
+const M2M = { clientId: "sandbox-service", clientSecret: "sandbox-secret-worth-nothing-at-all" };
 
 /** The API key that the Data API accepts. */
-const API_KEY = "sandbox-api-key-worth-nothing";
+const API_KEY = "sandbox-api-key-good-for-this-world-only";
 
 /** Path of the issuer for service accounts, as Planet's has one. */
 const M2M_PATH = "/auth/realms/main";
@@ -204,6 +210,35 @@ function kindOf(server: LoggedRequest["server"], path: string): RequestKind {
     "/token/revocation": "revoke",
   };
   return kinds[path] ?? (/^\/(auth|interaction|device)\//.test(path) ? "interaction" : "other");
+}
+
+/** The headers of a request, as `fetch` has them. */
+function headersOf(request: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers.set(name, String(value));
+  }
+  return headers;
+}
+
+/** Notes the secrets that an answer hands out: tokens and codes in JSON, a code in a redirect. */
+function noteAnswer(response: ServerResponse, group: ServerGroup): void {
+  const { end } = response;
+  response.end = ((...args: unknown[]) => {
+    const [body] = args;
+    if (typeof body === "string" || body instanceof Uint8Array) {
+      const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+      try {
+        noteMembers(JSON.parse(text), group);
+      } catch {
+        // A page.
+      }
+    }
+    const location = String(response.getHeader("location") ?? "");
+    const code = /[?&]code=([^&]+)/.exec(location)?.[1];
+    if (code !== undefined) noteSecret("code", decodeURIComponent(code), group);
+    return (end as (...args: unknown[]) => ServerResponse).apply(response, args);
+  }) as typeof end;
 }
 
 /** A request whose body was read, as a stream that can be read again. */
@@ -280,6 +315,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const log = new RequestLog();
   const failing: { kind: RequestKind; fault: Fault; times: number }[] = [];
   const closing = new AbortController();
+  let group: ServerGroup | undefined;
   const servers: { user?: AuthorizationServer; m2m?: AuthorizationServer } = {};
   let api: DataApi | undefined;
   let publicInfo: Record<string, unknown> = {};
@@ -331,7 +367,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         status: undefined,
       };
       log.entries.push(entry);
-      noteSecrets(form, request.headers.authorization);
+      noteRequest({ method: entry.method, url: url.href, headers: headersOf(request), body });
+      if (group !== undefined) noteAnswer(response, group);
       response.on("finish", () => entry.status = response.statusCode);
       if (entry.kind === "token") await pause(settings.tokenLatencyMs);
       const fault = await faultFor(entry);
@@ -378,6 +415,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       apiBaseUrl: url,
       allowedOrigins: [url],
     };
+    group = {
+      authorization: [environment.userAuthServer, environment.m2mAuthServer],
+      api: [url],
+    };
+    noteServers(group);
+    noteSecret("client secret", M2M.clientSecret, group);
+    noteSecret("API key", API_KEY, group);
     const paths = ["", "/", "/callback", "/cb"];
     const hosts = ["localhost", "127.0.0.1", "[::1]"];
     const native = {

@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { approveDevice, deny, signIn } from "./person.ts";
 import { type Sandbox, type SandboxOptions, startSandbox, withSandbox } from "./sandbox.ts";
@@ -219,7 +220,7 @@ test(
     assertEquals((await get(searches, `Bearer ${other.access_token}`))[0], 401);
     assertEquals((await get(searches))[0], 401);
     assertEquals((await get(searches, `api-key ${sandbox.apiKey}`))[0], 200);
-    assertEquals((await get(searches, "api-key other"))[0], 401);
+    assertEquals((await get(searches, `api-key ${secret("other")}`))[0], 401);
     const forged = bearer.slice(0, -4) + (bearer.endsWith("AAAA") ? "BBBB" : "AAAA");
     assertEquals((await get(searches, forged))[0], 401);
   }, { accessTokenSeconds: 1 }),

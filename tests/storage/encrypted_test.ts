@@ -3,6 +3,7 @@ import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.
 import { FileStorage } from "../../lib/storage/file.ts";
 import { KvStorage } from "../../lib/storage/kv.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { missingKv, missingKvServer, openKv, startKvServer } from "../_support/kv.ts";
@@ -179,14 +180,17 @@ test("EncryptedStorage refuses weak keys, and has no lock where the inner store 
 test("deriveStorageKey() gives the same key for the same passphrase and salt", async () => {
   const salt = new Uint8Array(16).fill(7);
   const inner = new MemoryStorage();
-  const key = await deriveStorageKey("correct horse", salt);
+  const key = await deriveStorageKey(secret("correct horse"), salt);
   await new EncryptedStorage(inner, key).save(KEY, { n: 1 });
-  const again = await deriveStorageKey("correct horse", salt, { iterations: 600_000 });
+  const again = await deriveStorageKey(secret("correct horse"), salt, { iterations: 600_000 });
   assertEquals(await new EncryptedStorage(inner, again).load(KEY), { n: 1 });
-  const other = await deriveStorageKey("correct horsf", salt);
+  const other = await deriveStorageKey(secret("correct horsf"), salt);
   await assertAuthError(() => new EncryptedStorage(inner, other).load(KEY), "storage_corrupt");
   await assertAuthError(() => deriveStorageKey("", salt), "invalid_argument");
-  await assertAuthError(() => deriveStorageKey("p", salt.slice(1)), "invalid_argument");
-  await assertAuthError(() => deriveStorageKey("p", salt, { iterations: 1 }), "invalid_argument");
+  await assertAuthError(() => deriveStorageKey(secret("p"), salt.slice(1)), "invalid_argument");
+  await assertAuthError(
+    () => deriveStorageKey(secret("p"), salt, { iterations: 1 }),
+    "invalid_argument",
+  );
   await assertRejects(() => deriveStorageKey(1 as unknown as string, salt), TypeError);
 });

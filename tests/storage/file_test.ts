@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { spawnSync } from "node:child_process";
 import {
   chmod,
   lstat,
@@ -17,6 +16,7 @@ import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
 import { canRun, fileErrorCode, type Files, showsLock } from "../../lib/storage/files.ts";
 import { openFiles } from "../../lib/storage/select.ts";
+import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";

@@ -1,14 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
-import { spawnSync } from "node:child_process";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { FileStorage } from "../../lib/storage/file.ts";
+import { spawnSync } from "../_support/child_process.ts";
+import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError } from "../_support/store_contract.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
 const KEY = ".planet/my-app/token.json";
-const TOKENS = { refresh_token: "r", pad: "x".repeat(7_000) };
+const TOKENS = { refresh_token: secret("r"), pad: "x".repeat(7_000) };
 
 function mount(...args: string[]): boolean {
   return spawnSync("mount", args, { stdio: "ignore" }).status === 0;
@@ -62,8 +63,8 @@ test(
         assertEquals(await readdir(`${root}/.planet/my-app`), ["token.json"]);
       }
       await rm(`${root}/filler`);
-      await storage.withLock(KEY, () => storage.save(KEY, { refresh_token: "r2" }));
-      assertEquals(await storage.load(KEY), { refresh_token: "r2" });
+      await storage.withLock(KEY, () => storage.save(KEY, { refresh_token: secret("r2") }));
+      assertEquals(await storage.load(KEY), { refresh_token: secret("r2") });
     }),
   { skip },
 );
@@ -75,9 +76,9 @@ test(
       await storage.save(KEY, TOKENS);
       await storage.withLock(KEY, async () => {
         await fill(root, 0);
-        await storage.save(KEY, { ...TOKENS, refresh_token: "r2" });
+        await storage.save(KEY, { ...TOKENS, refresh_token: secret("r2") });
       });
-      assertEquals((await storage.load(KEY))?.refresh_token, "r2");
+      assertEquals((await storage.load(KEY))?.refresh_token, secret("r2"));
       // Without a lock there is none: the old state stays, whole, and nothing beside it.
       await fill(root, 0);
       const before = await readFile(`${root}/${KEY}`, "utf8");

@@ -16,7 +16,7 @@ storeContract("KvStorage in memory", async () => {
 }, { skip: missingKv });
 
 storeContract("KvStorage in a file", async () => {
-  const { path, remove } = await tempFolder();
+  const { path, remove } = await tempFolder({ unwatched: /^kv\.db/ });
   const [one, two] = [await openKv(`${path}/kv.db`), await openKv(`${path}/kv.db`)];
   return {
     storage: new KvStorage(one),

@@ -7,6 +7,7 @@
 import { assert } from "@std/assert";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import type { Break } from "../_support/watch.ts";
 import { findRuntime } from "../sandbox/run_example.ts";
 import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
 import { commandLine, missingTmux, openWindow, type Window } from "./_tmux.ts";
@@ -23,6 +24,13 @@ export function skipOn(runtime: Name): string | undefined {
   const found = findRuntime(runtime);
   return missingTmux ?? ("missing" in found ? found.missing : undefined);
 }
+
+/** What these sessions break. */
+export const KEYBOARD: Break = {
+  rule: "arguments",
+  where: "tmux",
+  why: "The keyboard of the terminal is a program: what is pasted is its argument.",
+};
 
 /** What the program is told. */
 function envOf(sandbox: Sandbox, more: Record<string, string> = {}): Record<string, string> {

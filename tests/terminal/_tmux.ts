@@ -4,10 +4,10 @@
  * @module
  */
 
-import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { execFileSync } from "../_support/child_process.ts";
 import { findRuntime, onPath } from "../sandbox/run_example.ts";
 
 /** Where what the windows showed is kept. */

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readFileSync, rmSync } from "node:fs";
 import { test } from "../_support/harness.ts";
 import { approveDevice, deny, signIn } from "../sandbox/person.ts";
-import { assertRestored, here, PAGE, PROMPT, session, skipOn } from "./_session.ts";
+import { assertRestored, here, KEYBOARD, PAGE, PROMPT, session, skipOn } from "./_session.ts";
 import { RECORDS } from "./_tmux.ts";
 
 // deno-lint-ignore no-control-regex
@@ -17,7 +17,7 @@ const NOT_PLAIN = /[\x00-\x09\x0b-\x1f\x7f]|left/;
 
 for (const runtime of here === "deno" ? ["deno", "bun"] as const : [here]) {
   const skip = skipOn(runtime);
-  const options = { ...(skip === undefined ? {} : { skip }) };
+  const options = { breaks: [KEYBOARD], ...(skip === undefined ? {} : { skip }) };
 
   test(`terminal under ${runtime}: the browser is faster, and the keyboard is let go`, async () => {
     await session("browser", { runtime }, async (window) => {
@@ -51,7 +51,7 @@ for (const runtime of here === "deno" ? ["deno", "bun"] as const : [here]) {
 }
 
 const skip = skipOn(here);
-const options = { ...(skip === undefined ? {} : { skip }) };
+const options = { breaks: [KEYBOARD], ...(skip === undefined ? {} : { skip }) };
 
 test(
   "terminal: in a narrow window the question is a paragraph, and the line below stays one",

@@ -8,11 +8,11 @@
 import { assert, assertMatch } from "@std/assert";
 import { test } from "../_support/harness.ts";
 import { signIn } from "../sandbox/person.ts";
-import { assertRestored, here, PAGE, PROMPT, session, skipOn } from "./_session.ts";
+import { assertRestored, here, KEYBOARD, PAGE, PROMPT, session, skipOn } from "./_session.ts";
 
 for (const runtime of here === "deno" ? ["deno", "bun"] as const : [here]) {
   const skip = skipOn(runtime);
-  const options = { ...(skip === undefined ? {} : { skip }) };
+  const options = { breaks: [KEYBOARD], ...(skip === undefined ? {} : { skip }) };
 
   test(
     `terminal under ${runtime}: the address is pasted without echo, and the listener is not needed`,

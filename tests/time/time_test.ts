@@ -2,6 +2,7 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { Auth, AuthError, type Clock, MemoryStorage, Session } from "../../mod.ts";
 import { retryAfterMs } from "../../lib/retry_after.ts";
+import { secret } from "../_support/canaries.ts";
 import { fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 
@@ -46,7 +47,7 @@ async function world(
       const iat = Math.floor((clock.ms + aheadMs) / 1000);
       return {
         access_token: jwt({ iat, exp: iat + life, jti: ++number }),
-        refresh_token: `RT${number}`,
+        refresh_token: secret(`RT${number}`),
         token_type: "Bearer",
         expires_in: life,
       };
@@ -59,7 +60,12 @@ async function world(
     return answer;
   };
   const storage = new MemoryStorage();
-  await storage.save(TOKEN_KEY, { access_token: "old", refresh_token: "RT0", _iat: 1, _exp: 2 });
+  await storage.save(TOKEN_KEY, {
+    access_token: secret("old"),
+    refresh_token: secret("RT0"),
+    _iat: 1,
+    _exp: 2,
+  });
   const auth = Auth.fromOAuthUserDeviceCode({
     clientId: "app",
     environment: server.environment,
@@ -127,7 +133,7 @@ for (const step of [-DAY, DAY]) {
     const { auth, clock, server } = await world({
       server: {
         token: ["authorization_pending", "authorization_pending", {
-          access_token: "A",
+          access_token: secret("A"),
           token_type: "Bearer",
         }],
       },
@@ -138,7 +144,7 @@ for (const step of [-DAY, DAY]) {
       clock.onSleep = undefined;
     };
     await auth.deviceUserLoginComplete(info);
-    assertEquals([await auth.accessToken(), server.to("/token").length], ["A", 3]);
+    assertEquals([await auth.accessToken(), server.to("/token").length], [secret("A"), 3]);
   });
 
   test(`Session: the clock is ${name} during a back-off and between requests: no wait grows`, async () => {

@@ -1,0 +1,84 @@
+/**
+ * A program that runs the worker of `tests/edge/worker.ts` in workerd, the runtime of Cloudflare
+ * Workers, by miniflare: the modules one by one and unbundled, without the compatibility layer for
+ * Node. A process of its own, since miniflare leaves timers and message ports behind.
+ *
+ * Lines of JSON: the first one in is {@linkcode IsolateOptions}, the first one out has the address.
+ * Each further line in names a KV namespace and a key; the line out is the value. The end of the
+ * input ends it.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { loadExtra } from "../_tools/extra.ts";
+import { isOfRuntime, type IsolateOptions, modulesOf, ROOT } from "./workerd.ts";
+
+/** The calls of miniflare that are used. */
+interface Miniflare {
+  /** Where it listens. */
+  readonly ready: Promise<URL>;
+  /** A KV namespace that is bound. */
+  getKVNamespace(name: string): Promise<{ get(key: string): Promise<string | null> }>;
+  /** Stops workerd. */
+  dispose(): Promise<void>;
+}
+
+interface TypeScript {
+  transpileModule(text: string, options: { compilerOptions: object }): { outputText: string };
+  ScriptTarget: { ESNext: number };
+  ModuleKind: { ESNext: number };
+}
+
+/** Starts workerd; every module of `lib/` that can be is loaded at once. */
+function start(options: IsolateOptions): Miniflare {
+  const ts = loadExtra<TypeScript>("typescript");
+  const compilerOptions = {
+    target: ts.ScriptTarget.ESNext,
+    module: ts.ModuleKind.ESNext,
+    verbatimModuleSyntax: true,
+  };
+  const names = ["mod.ts", "tests/edge/worker.ts", ...modulesOf("lib"), ...modulesOf("examples")];
+  const modules = names.map((name) => {
+    const text = readFileSync(ROOT + name, "utf8");
+    const { outputText } = ts.transpileModule(text, { compilerOptions });
+    const up = "../".repeat(name.split("/").length - 1);
+    const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`);
+    return { type: "ESModule", path: `/${name}`, contents };
+  });
+  const oauth4webapi = createRequire(import.meta.url).resolve("oauth4webapi");
+  // What is imported here runs outside any request, where workerd allows the least.
+  const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
+  const main = `${all.map((name) => `import "./${name}";`).join("\n")}
+export { default } from "./tests/edge/worker.ts";`;
+  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
+  return new Miniflare({
+    ...options,
+    host: "127.0.0.1",
+    modulesRoot: "/",
+    modules: [
+      { type: "ESModule", path: "/main.js", contents: main },
+      { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
+      ...modules,
+    ],
+    compatibilityDate: "2025-09-01",
+    cf: false,
+  });
+}
+
+const lines = createInterface({ input: process.stdin });
+const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
+let isolate: Miniflare | undefined;
+for await (const line of lines) {
+  if (isolate === undefined) {
+    isolate = start(JSON.parse(line));
+    say((await isolate.ready).href);
+    continue;
+  }
+  const [namespace, key] = JSON.parse(line);
+  say(await (await isolate.getKVNamespace(namespace)).get(key));
+}
+await isolate?.dispose();
+process.exit(0);
