@@ -28,6 +28,14 @@ export interface AuthenticatedFetchOptions {
   readonly fetch?: typeof globalThis.fetch;
 }
 
+/** Those that send with the runtime's own `fetch`. */
+const direct: WeakSet<typeof globalThis.fetch> = new WeakSet();
+
+/** Tells whether a `fetch` that was made here sends with the runtime's own, not the application's. */
+export function isDirect(fetch: typeof globalThis.fetch): boolean {
+  return direct.has(fetch);
+}
+
 function refuse(url: URL): AuthError {
   return new AuthError(
     "untrusted_origin",
@@ -93,7 +101,10 @@ export function authenticatedFetch(
   };
 
   // The plain call, which is most of them, takes as few steps as can be: they run unoptimised.
-  return async function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const made = async function fetch(
+    input: RequestInfo | URL,
+    init?: RequestInit,
+  ): Promise<Response> {
     let url: string;
     if (typeof input === "string") url = input;
     else if (input instanceof URL) url = input.href;
@@ -119,4 +130,6 @@ export function authenticatedFetch(
     const options = { authorizer, origins: allowedOrigins, send, sendWith };
     return await followUp(response, authorization, url, init ?? {}, options);
   };
+  if (transport === undefined) direct.add(made);
+  return made;
 }

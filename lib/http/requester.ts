@@ -22,10 +22,11 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
+import { isDirect } from "./authenticated_fetch.ts";
 import { RedirectError, withoutCredentials } from "./follow_up.ts";
 import { Limiter, type Limits } from "./limiter.ts";
 import { retryAfterMs } from "../retry_after.ts";
-import { netRefusal } from "../runtime.ts";
+import { netRefusal, runtime } from "../runtime.ts";
 import { canReplay } from "./request_parts.ts";
 
 /** How a {@linkcode Requester} behaves. */
@@ -64,6 +65,9 @@ const BY_STATUS: Readonly<Record<number, typeof ApiError>> = {
 
 /** Statuses after which a request is repeated. */
 const PASSING: readonly number[] = [429, 502];
+
+/** Methods that do the same when they are sent twice (RFC 9110 §9.2.2). */
+const REPEATABLE: readonly string[] = ["DELETE", "GET", "HEAD", "OPTIONS", "PUT"];
 
 /** Statuses that have no body (Fetch Standard §2.2.3). */
 const BODILESS: readonly number[] = [204, 205, 304];
@@ -124,7 +128,7 @@ export class Requester {
       let response: Response | undefined;
       try {
         response = await this.#limiter.run(
-          () => this.#once(attempt.url, init, attempt.whole),
+          () => this.#once(attempt, init),
           signal,
         );
       } catch (error) {
@@ -148,10 +152,16 @@ export class Requester {
   }
 
   /** One request, bounded in time. */
-  async #once(url: string, init: RequestInit, whole: boolean): Promise<Response> {
+  async #once(attempt: Attempt, init: RequestInit): Promise<Response> {
     const { fetch, timeoutMs } = this.#options;
-    const signal = init.signal ?? undefined;
-    const limit = linkedAbort(signal);
+    const { url, whole } = attempt;
+    const isOnce = attempt.maxRetries === 0 && !REPEATABLE.includes(init.method ?? "GET");
+    // Deno would send it twice where a kept connection ends without an answer. A client of the
+    // application's own, perhaps for a proxy, must not be replaced.
+    const own = isOnce && runtime === "deno" && isDirect(fetch) && !("client" in init)
+      ? (await import("../connection_deno.ts")).singleUse()
+      : undefined;
+    const limit = linkedAbort(init.signal ?? undefined);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const watch: Watch = {
       waiting: () => timer = setTimeout(() => limit.abort(tooLate(url, timeoutMs)), timeoutMs),
@@ -163,7 +173,9 @@ export class Requester {
     let isOpen = false;
     try {
       const { signal } = limit;
-      const sent = fetch(url, { ...init, signal });
+      const sending: RequestInit & { client?: unknown } = { ...init, signal };
+      if (own !== undefined) sending.client = own;
+      const sent = fetch(url, sending);
       // A program's first timer takes Deno milliseconds: they pass while the request is on its way.
       watch.waiting();
       const response = await answered(sent, signal);
@@ -176,6 +188,8 @@ export class Requester {
     } finally {
       watch.moved();
       if (!isOpen) watch.ended();
+      // A body that is still to be read has what it needs.
+      own?.close();
     }
   }
 }

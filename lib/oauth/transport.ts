@@ -105,7 +105,7 @@ export async function exchange(
   // token twice, Bun would lose it. Who brings a `fetch` of his own chooses the connection under Deno.
   const isOnce = init.method === "POST" && options.fetch === undefined;
   const own = isOnce && runtime === "deno"
-    ? (await import("./connection_deno.ts")).singleUse()
+    ? (await import("../connection_deno.ts")).singleUse()
     : undefined;
   const controller = new AbortController();
   const late = new AuthError(
