@@ -34,10 +34,9 @@ function world(options: FakeServerOptions = {}) {
       return Promise.resolve();
     },
   };
-  /** One process of a service account; the answer counts the requests of its sign-in. */
-  const signIn = async (more: Partial<OAuthClientOptions> = {}): Promise<string> => {
-    const before = server.requests.length;
-    const client = new OAuthClient({
+  /** One process of a service account. */
+  const start = (more: Partial<OAuthClientOptions> = {}): OAuthClient =>
+    new OAuthClient({
       issuer: server.issuer,
       clientId: "app",
       clientSecret: secret("SECRET"),
@@ -47,11 +46,14 @@ function world(options: FakeServerOptions = {}) {
       metadata,
       ...more,
     });
-    await client.clientCredentials();
+  /** Starts one and signs it in; the answer counts the requests of that. */
+  const signIn = async (more: Partial<OAuthClientOptions> = {}): Promise<string> => {
+    const before = server.requests.length;
+    await start(more).clientCredentials();
     return server.requests.slice(before)
       .map(({ path }) => path.startsWith("/.well-known/") ? "discovery" : path).join(" ");
   };
-  return { clock, kept, metadata, server, signIn };
+  return { clock, kept, metadata, server, signIn, start };
 }
 
 test("OAuthClient keeps the discovery document: a second process makes one request", async () => {
@@ -175,16 +177,8 @@ test("OAuthClient sends nothing to another address where the first may have acte
 });
 
 test("OAuthClient asks the server again, at the next call, after a kept endpoint failed otherwise", async () => {
-  const { clock, metadata, server } = await afterTheMove(new FakeResponse(500), NEW_ADDRESS);
-  const client = new OAuthClient({
-    issuer: server.issuer,
-    clientId: "app",
-    clientSecret: secret("SECRET"),
-    scopes: [],
-    fetch: server.fetch,
-    clock,
-    metadata,
-  });
+  const { server, start } = await afterTheMove(new FakeResponse(500), NEW_ADDRESS);
+  const client = start();
   await assertRejects(() => client.clientCredentials(), AuthError);
   assertEquals(server.requests.length, 3);
   await client.clientCredentials();
