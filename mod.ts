@@ -46,7 +46,7 @@ export {
 } from "./lib/clients/data.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
-export type { Clock } from "./lib/clock.ts";
+export type { Clock } from "./lib/waiting.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
   ApiError,
@@ -97,6 +97,6 @@ export type {
   Lease,
   LockOptions,
   ObjectStorageProvider,
-} from "./lib/storage/types.ts";
+} from "./lib/storage/objects.ts";
 export type { LoginUI } from "./lib/terminal/types.ts";
-export { VERSION } from "./lib/version.ts";
+export { VERSION } from "./lib/environment.ts";

@@ -31,14 +31,20 @@ import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import type { TokenChecks } from "./oauth/client.ts";
-import type { ClientSettings, ProfileClient } from "./profiles/client_settings.ts";
-import { isKey, isService, normalizeProfileName, profileKey } from "./profiles/names.ts";
+import {
+  type ClientSettings,
+  isKey,
+  isService,
+  normalizeProfileName,
+  type ProfileClient,
+  profileKey,
+} from "./client.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
 import { FileStorage } from "./storage/file.ts";
 import { MemoryStorage } from "./storage/memory.ts";
 import { chooseStorage, type ChosenStorage, profileFiles } from "./storage/select.ts";
-import type { JsonObject } from "./storage/types.ts";
+import type { JsonObject } from "./storage/objects.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];

@@ -6,11 +6,11 @@
  * @module
  */
 
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./waiting.ts";
 import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
-import type { ObjectStorageProvider } from "./storage/types.ts";
+import type { ObjectStorageProvider } from "./storage/objects.ts";
 
 /** Where a session is kept and what it stands on. */
 export interface SessionOptions {

@@ -17,7 +17,7 @@ import {
 } from "./auth_options.ts";
 import { AuthError } from "./errors.ts";
 import { ApiKey } from "./profiles/api_key.ts";
-import { isKey, normalizeProfileName } from "./profiles/names.ts";
+import { isKey, normalizeProfileName } from "./client.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
 import type { Chosen } from "./profiles/sources.ts";
 import type { ChosenStorage } from "./storage/select.ts";

@@ -5,8 +5,14 @@
  */
 
 import type { KnownState, TokenState } from "./keeper/types.ts";
-import type { ClientSettings, KeySettings, ProfileClient } from "./profiles/client_settings.ts";
-import { isKey, isService, profileKey } from "./profiles/names.ts";
+import {
+  type ClientSettings,
+  isKey,
+  isService,
+  type KeySettings,
+  type ProfileClient,
+  profileKey,
+} from "./client.ts";
 import type { ChosenStorage } from "./storage/select.ts";
 
 /** Why it is this session and no other. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { abandonable, linkedAbort } from "./abort.ts";
+import { abandonable, linkedAbort } from "./waiting.ts";
 import type { Setup } from "./auth.ts";
 import { checkText, type SessionOptions } from "./auth_options.ts";
 import type { SessionReport } from "./auth_report.ts";
@@ -16,16 +16,18 @@ import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
 import type { PrivateKeyPem } from "./oauth/private_key.ts";
 import { ApiKey } from "./profiles/api_key.ts";
-import type {
-  AcknowledgementSource,
-  ClientSettings,
-  KeySettings,
-  PrivateKeySource,
-} from "./profiles/client_settings.ts";
-import { isKey, isService, profileKey } from "./profiles/names.ts";
+import {
+  type AcknowledgementSource,
+  type ClientSettings,
+  isKey,
+  isService,
+  type KeySettings,
+  type PrivateKeySource,
+  profileKey,
+} from "./client.ts";
 import { isPermissionError } from "./runtime.ts";
 import type { ChosenStorage } from "./storage/select.ts";
-import type { JsonObject, ObjectStorageProvider } from "./storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "./storage/objects.ts";
 import type { TokenSet } from "./token.ts";
 
 /** Longest time for a login, in milliseconds. */

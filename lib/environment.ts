@@ -1,5 +1,5 @@
 /**
- * Where Planet's servers are, and the scopes they know.
+ * Where Planet's servers are, the scopes they know, and the version of this package.
  *
  * @module
  */
@@ -63,3 +63,6 @@ export function serverOrigin(text: string): string | undefined {
   const loopback = protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
   return protocol === "https:" || loopback ? origin : undefined;
 }
+
+/** Version of this package, for the `User-Agent` header; a test keeps it equal to `deno.json`'s. */
+export const VERSION = "0.1.0";

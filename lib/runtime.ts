@@ -168,3 +168,22 @@ export async function namesIn(
     return undefined;
   }
 }
+
+/** Lets the program end although `timer` waits. */
+export function unrefTimer(timer: unknown): void {
+  if (runtime === "deno") Deno.unrefTimer(timer as number);
+  else (timer as { unref?: () => void }).unref?.();
+}
+
+/**
+ * A connection for one request under Deno; `undefined` elsewhere, and where Deno has none to give.
+ *
+ * Deno sends a request a second time, whatever its method, where a kept connection ends before the
+ * answer, even if the server has read it all (2.9.6). What comes over a connection of its own is
+ * sent once. Permissions, proxies and certificates are those of any other request.
+ */
+export function singleUse(): { close(): void } | undefined {
+  if (runtime !== "deno") return undefined;
+  // Deno Deploy lacks it.
+  return Deno.createHttpClient?.({ poolMaxIdlePerHost: 0 });
+}

@@ -9,11 +9,11 @@
 
 import type { Auth } from "./auth.ts";
 import { DataClient } from "./clients/data.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./waiting.ts";
 import { ClientError } from "./errors.ts";
 import type { Requester } from "./http/requester.ts";
-import type { JsonValue } from "./storage/types.ts";
-import { VERSION } from "./version.ts";
+import type { JsonValue } from "./storage/objects.ts";
+import { VERSION } from "./environment.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
 export interface SessionHttpOptions {

@@ -9,7 +9,7 @@
  */
 
 import { AuthError } from "./errors.ts";
-import type { JsonObject, JsonValue } from "./storage/types.ts";
+import type { JsonObject, JsonValue } from "./storage/objects.ts";
 
 /** Longest life that is believed, in seconds: 100 years. More would overflow dates. */
 const LONGEST_LIFE = 100 * 366 * 86_400;

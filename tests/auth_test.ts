@@ -5,7 +5,7 @@ import { PRODUCTION } from "../lib/environment.ts";
 import { AuthError } from "../lib/errors.ts";
 import type { AuthEvent } from "../lib/events.ts";
 import { MemoryStorage } from "../lib/storage/memory.ts";
-import type { JsonObject } from "../lib/storage/types.ts";
+import type { JsonObject } from "../lib/storage/objects.ts";
 import { secret } from "./_support/canaries.ts";
 import { type FakeClock, fakeClock } from "./_support/fake_clock.ts";
 import {

@@ -16,18 +16,16 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
-  "lib/abort.ts",
   "lib/auth.ts",
   "lib/auth_options.ts",
   "lib/callback/callback_url.ts",
+  "lib/client.ts",
   "lib/clients/data.ts",
-  "lib/clock.ts",
   "lib/environment.ts",
   "lib/errors.ts",
   "lib/http/authenticated_fetch.ts",
   "lib/keeper/keeper.ts",
   "lib/planet.ts",
-  "lib/profiles/names.ts",
   "lib/runtime.ts",
   "lib/session.ts",
   "lib/storage/encrypted.ts",
@@ -36,7 +34,7 @@ const WARM: readonly string[] = [
   "lib/storage/memory.ts",
   "lib/storage/select.ts",
   "lib/token.ts",
-  "lib/version.ts",
+  "lib/waiting.ts",
   "mod.ts",
 ];
 

@@ -5,7 +5,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { sameText } from "../same_text.ts";
+import { sameText } from "../exchange.ts";
 import type { ParsedCallbackUrl } from "./callback_url.ts";
 import { page, type PageAnswer } from "./pages.ts";
 import type { CallbackExpectation, CallbackPageKind } from "./types.ts";

@@ -7,7 +7,7 @@
  */
 
 import type { Session } from "../session.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import type { DataCalls } from "./data_calls.ts";
 import type { GeometryLike } from "./geometry.ts";
 

@@ -11,7 +11,7 @@
 import { ApiError, ClientError } from "../errors.ts";
 import { throughPages } from "../http/paging.ts";
 import type { Session } from "../session.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import type {
   CallOptions,
   Item,

@@ -7,7 +7,7 @@
  */
 
 import { FeatureError, GeoJSONError } from "../errors.ts";
-import type { JsonObject, JsonValue } from "../storage/types.ts";
+import type { JsonObject, JsonValue } from "../storage/objects.ts";
 
 /**
  * A geometry, a Feature, a FeatureCollection of one Feature, or a reference to

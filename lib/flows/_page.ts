@@ -4,7 +4,7 @@
  * @module
  */
 
-import { abandonable } from "../abort.ts";
+import { abandonable } from "../waiting.ts";
 import type { InteractiveLogin } from "./types.ts";
 
 /**

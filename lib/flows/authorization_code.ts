@@ -9,7 +9,7 @@
  * @module
  */
 
-import { abandonable, linkedAbort } from "../abort.ts";
+import { abandonable, linkedAbort } from "../waiting.ts";
 import type { CallbackListener } from "../callback/types.ts";
 import { AuthError } from "../errors.ts";
 import type { PendingAuthorization } from "../oauth/client.ts";

@@ -7,8 +7,7 @@
  * @module
  */
 
-import { linkedAbort } from "../abort.ts";
-import type { Clock } from "../clock.ts";
+import { type Clock, linkedAbort } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Listen, RenderCallbackPage } from "../callback/types.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../waiting.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { LoginUI } from "../terminal/types.ts";
 

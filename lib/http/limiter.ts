@@ -7,8 +7,7 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
-import { abandonable } from "../abort.ts";
+import { abandonable, type Clock } from "../waiting.ts";
 
 /** Limits of a {@linkcode Limiter}; 0 means none. */
 export interface Limits {

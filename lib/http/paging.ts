@@ -5,7 +5,7 @@
  */
 
 import { PagingError } from "../errors.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 
 /** Gets a page by its URL. */
 export type GetPage = (url: string) => Promise<unknown>;

@@ -6,9 +6,8 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
-import { abandonable, linkedAbort } from "../abort.ts";
-import { answered, readBody } from "../body.ts";
+import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
+import { answered, readBody, retryAfterMs } from "../exchange.ts";
 import {
   ApiError,
   AuthError,
@@ -25,8 +24,7 @@ import {
 import { isDirect } from "./authenticated_fetch.ts";
 import { RedirectError, withoutCredentials } from "./follow_up.ts";
 import { Limiter, type Limits } from "./limiter.ts";
-import { retryAfterMs } from "../retry_after.ts";
-import { netRefusal, runtime } from "../runtime.ts";
+import { netRefusal, singleUse } from "../runtime.ts";
 import { canReplay } from "./request_parts.ts";
 
 /** How a {@linkcode Requester} behaves. */
@@ -158,9 +156,7 @@ export class Requester {
     const isOnce = attempt.maxRetries === 0 && !REPEATABLE.includes(init.method ?? "GET");
     // Deno would send it twice where a kept connection ends without an answer. A client of the
     // application's own, perhaps for a proxy, must not be replaced.
-    const own = isOnce && runtime === "deno" && isDirect(fetch) && !("client" in init)
-      ? (await import("../connection_deno.ts")).singleUse()
-      : undefined;
+    const own = isOnce && isDirect(fetch) && !("client" in init) ? singleUse() : undefined;
     const limit = linkedAbort(init.signal ?? undefined);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const watch: Watch = {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { JsonObject, ObjectStorageProvider } from "../storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
 
 /** What is remembered of failures. */
 export interface Failures {

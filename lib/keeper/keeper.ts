@@ -9,10 +9,10 @@
  * @module
  */
 
-import { abandonable } from "../abort.ts";
+import { abandonable } from "../waiting.ts";
 import { AuthError, PlanetError } from "../errors.ts";
 import type { AuthEvent } from "../events.ts";
-import type { ObjectStorageProvider } from "../storage/types.ts";
+import type { ObjectStorageProvider } from "../storage/objects.ts";
 import { TokenSet } from "../token.ts";
 import type { KeeperEvent, Renewer } from "./renewer.ts";
 import type { KeeperOptions, KnownState } from "./types.ts";

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { abandonable } from "../abort.ts";
-import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/types.ts";
+import { abandonable } from "../waiting.ts";
+import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/objects.ts";
 
 /** Last holder in line for each key of each store that has no lock. */
 const queues: WeakMap<ObjectStorageProvider, Map<string, Promise<void>>> = new WeakMap();

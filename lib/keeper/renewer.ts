@@ -11,7 +11,7 @@
 
 import { AuthError } from "../errors.ts";
 import type { AuthEvent } from "../events.ts";
-import type { ObjectStorageProvider } from "../storage/types.ts";
+import type { ObjectStorageProvider } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 import { fingerprint, readFailures, writeFailures } from "./failures.ts";
 import { LOGGED_OUT } from "./keeper.ts";

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../waiting.ts";
 import type { AuthEvent } from "../events.ts";
-import type { ObjectStorageProvider } from "../storage/types.ts";
+import type { ObjectStorageProvider } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 
 /** Gets new tokens without a person. */

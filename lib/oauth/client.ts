@@ -10,10 +10,10 @@
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable } from "../abort.ts";
+import { abandonable } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
-import { sameText } from "../same_text.ts";
-import type { JsonObject } from "../storage/types.ts";
+import { sameText } from "../exchange.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import { TokenSet } from "../token.ts";
 import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
 import { malformed, nobodyThere, oauthError, throwForAnswer } from "./errors.ts";

@@ -9,7 +9,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import { der, derOid, DerReader, TAG } from "./der.ts";
 
 /** A private key as it is kept. */

@@ -9,10 +9,9 @@
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable } from "../abort.ts";
-import type { Clock } from "../clock.ts";
+import { abandonable, type Clock } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import { malformed } from "./errors.ts";
 import { asResponse } from "./transport.ts";
 

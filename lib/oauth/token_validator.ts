@@ -9,7 +9,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { JsonObject, JsonValue } from "../storage/types.ts";
+import type { JsonObject, JsonValue } from "../storage/objects.ts";
 import { readJwtClaims } from "../token.ts";
 
 /** What a token must be. */

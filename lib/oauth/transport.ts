@@ -8,12 +8,11 @@
  * @module
  */
 
-import { answered, readBody } from "../body.ts";
-import type { Clock } from "../clock.ts";
+import { answered, readBody, retryAfterMs } from "../exchange.ts";
+import type { Clock } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
-import { retryAfterMs } from "../retry_after.ts";
-import { netRefusal, runtime } from "../runtime.ts";
-import type { JsonObject } from "../storage/types.ts";
+import { netRefusal, runtime, singleUse } from "../runtime.ts";
+import type { JsonObject } from "../storage/objects.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */
 const TIMEOUT_MS = 30_000;
@@ -104,9 +103,7 @@ export async function exchange(
   // A connection that is kept may be closing as a one-time token goes out on it: Deno would send the
   // token twice, Bun would lose it. Who brings a `fetch` of his own chooses the connection under Deno.
   const isOnce = init.method === "POST" && options.fetch === undefined;
-  const own = isOnce && runtime === "deno"
-    ? (await import("../connection_deno.ts")).singleUse()
-    : undefined;
+  const own = isOnce ? singleUse() : undefined;
   const controller = new AbortController();
   const late = new AuthError(
     "timeout",

@@ -8,8 +8,8 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { JsonObject } from "../storage/types.ts";
-import type { KeySettings } from "./client_settings.ts";
+import type { JsonObject } from "../storage/objects.ts";
+import type { KeySettings } from "../client.ts";
 
 /** What a header value may hold. */
 const SENDABLE = /^[\x21-\x7e]+$/;

@@ -6,9 +6,8 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { JsonObject, ObjectStorageProvider } from "../storage/types.ts";
-import type { ClientSettings } from "./client_settings.ts";
-import { isService, profileKey } from "./names.ts";
+import type { JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
+import { type ClientSettings, isService, profileKey } from "../client.ts";
 
 /** The members that Python's constructors write. */
 function membersOf(settings: ClientSettings): JsonObject {

@@ -9,7 +9,7 @@
 
 import type { PlanetEnvironment } from "../environment.ts";
 import { AuthError } from "../errors.ts";
-import type { ProfileClient } from "./client_settings.ts";
+import type { ProfileClient } from "../client.ts";
 
 /** The profile of last resort: a person's session, shared with the command line. */
 export const DEFAULT_PROFILE = "planet-user";

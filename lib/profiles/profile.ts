@@ -7,10 +7,10 @@
 
 import type { PlanetEnvironment } from "../environment.ts";
 import { AuthError } from "../errors.ts";
-import type { JsonObject, ObjectStorageProvider } from "../storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
 import { builtinClient, BUILTINS } from "./builtins.ts";
-import { type ProfileClient, readClient } from "./client_settings.ts";
-import { normalizeProfileName, profileKey } from "./names.ts";
+import { normalizeProfileName, type ProfileClient, profileKey } from "../client.ts";
+import { readClient } from "./client_file.ts";
 
 /** A profile that was found. */
 export interface FoundProfile {

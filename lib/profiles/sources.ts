@@ -8,7 +8,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { JsonObject } from "../storage/types.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import { DEFAULT_PROFILE } from "./builtins.ts";
 
 /** Key of the user's preferences, `~/.planet.json` where the store is the home directory. */

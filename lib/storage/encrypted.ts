@@ -7,7 +7,7 @@
  */
 
 import type { EncryptedStore } from "./encrypted_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
 
 /** Further keys of an {@linkcode EncryptedStorage}. */
 export interface EncryptedStorageOptions {

@@ -12,9 +12,16 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { checkKey, checkObject, corrupt, notFound, parseObject } from "./keys.ts";
+import {
+  checkKey,
+  checkObject,
+  corrupt,
+  type JsonObject,
+  notFound,
+  type ObjectStorageProvider,
+  parseObject,
+} from "./objects.ts";
 import type { DeriveOptions } from "./encrypted.ts";
-import type { JsonObject, ObjectStorageProvider } from "./types.ts";
 
 const MEMBER = "_sealed";
 const FORMAT = "A256GCM.";

@@ -11,7 +11,7 @@
 import { AuthError } from "../errors.ts";
 import { homeVariable, lookAt, readText, requireEnvAccess } from "../runtime.ts";
 import type { FileStore } from "./file_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
 
 /** Where a {@linkcode FileStorage} keeps its files. */
 export interface FileStorageOptions {

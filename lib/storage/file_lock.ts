@@ -35,9 +35,9 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { abandonable } from "../abort.ts";
+import { abandonable } from "../waiting.ts";
 import { fileErrorCode, type Files } from "./files.ts";
-import { unrefTimer } from "./select.ts";
+import { unrefTimer } from "../runtime.ts";
 import { lockTimeout } from "./turns.ts";
 
 /** How long a holder may stand still before others take its lock, in milliseconds. */

@@ -18,9 +18,19 @@
 import { AuthError } from "../errors.ts";
 import { fileErrorCode, type FileInfo, type Files } from "./files.ts";
 import type { HeldFileLock } from "./file_lock.ts";
-import { checkKey, checkObject, checkPrefix, corrupt, notFound, parseObject } from "./keys.ts";
+import {
+  checkKey,
+  checkObject,
+  checkPrefix,
+  corrupt,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  notFound,
+  type ObjectStorageProvider,
+  parseObject,
+} from "./objects.ts";
 import { openFiles } from "./select.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
 /** Leftovers of dead writers may be removed after this many milliseconds. */
 const LEFTOVER_MS = 60_000;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonObject, JsonValue } from "./types.ts";
+import type { JsonObject, JsonValue } from "./objects.ts";
 
 const SHORT: Record<string, string> = {
   '"': '\\"',

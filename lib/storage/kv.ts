@@ -7,7 +7,7 @@
  */
 
 import type { KvStore } from "./kv_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
 
 /** A key of the database. */
 export type KvKey = readonly (string | number | bigint | boolean | Uint8Array | symbol)[];

@@ -14,13 +14,23 @@
  * @module
  */
 
-import { abandonable } from "../abort.ts";
+import { abandonable } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
-import { checkKey, checkObject, checkPrefix, corrupt, notFound, parseObject } from "./keys.ts";
+import {
+  checkKey,
+  checkObject,
+  checkPrefix,
+  corrupt,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  notFound,
+  type ObjectStorageProvider,
+  parseObject,
+} from "./objects.ts";
 import { lockTimeout, lockWaitMs, Turns } from "./turns.ts";
-import { unrefTimer } from "./select.ts";
+import { unrefTimer } from "../runtime.ts";
 import type { KvAtomic, KvKey, KvLike } from "./kv.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
 /** Largest value of a Deno KV database, in bytes. */
 const MAX_BYTES = 65_536;

@@ -7,7 +7,7 @@
  */
 
 import type { MemoryStore } from "./memory_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
 
 /**
  * Keeps JSON objects in memory; what goes in and out is a copy.

@@ -6,9 +6,17 @@
  * @module
  */
 
-import { checkKey, checkObject, checkPrefix, notFound } from "./keys.ts";
+import {
+  checkKey,
+  checkObject,
+  checkPrefix,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  notFound,
+  type ObjectStorageProvider,
+} from "./objects.ts";
 import { Turns } from "./turns.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
 
 interface Entry {
   readonly text: string;

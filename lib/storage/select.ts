@@ -10,7 +10,7 @@ import { AuthError } from "../errors.ts";
 import { homeVariable, isGranted, lookAt, namesIn, readEnv, runtime } from "../runtime.ts";
 import { FileStorage } from "./file.ts";
 import type { Files } from "./files.ts";
-import type { ObjectStorageProvider } from "./types.ts";
+import type { ObjectStorageProvider } from "./objects.ts";
 
 /** A store, and why it is this one. */
 export interface ChosenStorage {
@@ -36,12 +36,6 @@ export async function openFiles(): Promise<Files> {
     "unsupported_runtime",
     "Pass a storageProvider: this runtime has no files.",
   );
-}
-
-/** Lets the program end although `timer` waits. */
-export function unrefTimer(timer: unknown): void {
-  if (runtime === "deno") Deno.unrefTimer(timer as number);
-  else (timer as { unref?: () => void }).unref?.();
 }
 
 /** Opens Deno KV; `undefined` where there is none. */

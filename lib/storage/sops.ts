@@ -12,7 +12,13 @@ import { AuthError } from "../errors.ts";
 import { isGranted, runtime } from "../runtime.ts";
 import type { FileStorage } from "./file.ts";
 import { toPythonJson } from "./json.ts";
-import type { JsonObject, JsonValue, Lease, LockOptions, ObjectStorageProvider } from "./types.ts";
+import type {
+  JsonObject,
+  JsonValue,
+  Lease,
+  LockOptions,
+  ObjectStorageProvider,
+} from "./objects.ts";
 
 /** What a run of `sops` gave. */
 export interface SopsResult {

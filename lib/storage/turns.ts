@@ -5,7 +5,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import type { LockOptions } from "./types.ts";
+import type { LockOptions } from "./objects.ts";
 
 /** Longest wait for a lock where the caller names none, in milliseconds. */
 export const DEFAULT_LOCK_TIMEOUT_MS = 30_000;

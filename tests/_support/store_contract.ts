@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError, type AuthErrorCode } from "../../lib/errors.ts";
-import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { test } from "./harness.ts";
 
 /** A store for one test, and how to end it. */

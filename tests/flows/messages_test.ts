@@ -14,7 +14,7 @@ import { openListener } from "../../lib/callback/listener.ts";
 import { readHidden } from "../../lib/terminal/line_editor.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";
 import { Screen } from "../../lib/terminal/screen.ts";
-import { systemClock } from "../../lib/clock.ts";
+import { systemClock } from "../../lib/waiting.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import {

@@ -4,7 +4,7 @@ import type { AuthEvent } from "../../lib/events.ts";
 import { Keeper } from "../../lib/keeper/keeper.ts";
 import type { KeeperOptions } from "../../lib/keeper/types.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
-import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/types.ts";
+import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, type LoginUI, MemoryStorage } from "../../mod.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { testKey } from "../_support/keys.ts";
 import { tempFolder } from "../_support/temp_folder.ts";

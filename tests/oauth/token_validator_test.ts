@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { importSigner } from "../../lib/oauth/private_key.ts";
 import { type TokenDemands, TokenValidator } from "../../lib/oauth/token_validator.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { testKey, type TestKeyKind } from "../_support/keys.ts";
 

@@ -10,8 +10,8 @@ import {
   Session,
   type SessionOptions,
 } from "../../mod.ts";
-import { readClient } from "../../lib/profiles/client_settings.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import { readClient } from "../../lib/profiles/client_file.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { type FakeServer, fakeServer } from "../_support/fake_server.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { chooseSession, type Chosen, type Sources } from "../../lib/profiles/sources.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 

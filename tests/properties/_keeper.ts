@@ -14,7 +14,7 @@ import { assert, assertEquals } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { Keeper } from "../../lib/keeper/keeper.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { type RunSops, SopsStorage } from "../../lib/storage/sops.ts";
-import type { JsonObject } from "../../lib/storage/types.ts";
+import type { JsonObject } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 

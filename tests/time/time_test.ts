@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { Auth, AuthError, type Clock, MemoryStorage, Session } from "../../mod.ts";
-import { retryAfterMs } from "../../lib/retry_after.ts";
+import { retryAfterMs } from "../../lib/exchange.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";

@@ -1,5 +1,5 @@
 /**
- * What a profile's client is, and reading it from the members of `auth_client.json`.
+ * Reads a profile's client from the members of `auth_client.json`.
  *
  * Knows every `client_type` of the Planet SDK for Python. Reads no file: takes
  * the members, and says by name which of them is wrong.
@@ -7,96 +7,16 @@
  * @module
  */
 
+import type {
+  ClientSettings,
+  ClientType,
+  EndpointOverrides,
+  KeyType,
+  ProfileClient,
+} from "../client.ts";
 import { serverOrigin } from "../environment.ts";
 import { AuthError } from "../errors.ts";
-import type { JsonObject, JsonValue } from "../storage/types.ts";
-
-/** How a client signs in, and how it proves who it is: with nothing, a secret or a key. */
-export type ClientType =
-  | `oidc_${"auth_code" | "device_code"}${"" | "_secret" | "_pubkey"}`
-  | `oidc_client_credentials${"_secret" | "_pubkey"}`;
-
-/** Types of a profile that sends a fixed header, or none. */
-export type KeyType = "none" | "planet_legacy" | "static_apikey";
-
-/** Private key of a client that signs its requests (RFC 7523 §2.2). */
-export interface PrivateKeySource {
-  /** The key itself, as PEM. */
-  readonly pem?: string;
-  /** File that holds it, as PEM. */
-  readonly file?: string;
-  /** Password of an encrypted one. */
-  readonly password?: string;
-}
-
-/** A profile's page at the end of signing in with a browser, as HTML. */
-export interface AcknowledgementSource {
-  /** The page itself. */
-  readonly html?: string;
-  /** File that holds it. */
-  readonly file?: string;
-}
-
-/** Endpoints that a profile names in place of those that the server announces. */
-export interface EndpointOverrides {
-  /** RFC 6749 §3.1. */
-  readonly authorization_endpoint?: string;
-  /** RFC 8628 §3.1. */
-  readonly device_authorization_endpoint?: string;
-  /** RFC 7662 §2. */
-  readonly introspection_endpoint?: string;
-  /** Keys of the server (RFC 7517). */
-  readonly jwks_uri?: string;
-  /** RFC 7009 §2. */
-  readonly revocation_endpoint?: string;
-  /** RFC 6749 §3.2. */
-  readonly token_endpoint?: string;
-  /** OpenID Connect Core §5.3. */
-  readonly userinfo_endpoint?: string;
-}
-
-/** What a profile's client is. */
-export interface ClientSettings {
-  /** `client_type` of the file. */
-  readonly clientType: ClientType;
-  /** Client identifier (RFC 6749 §2.2). */
-  readonly clientId: string;
-  /** Client secret, where the file may hold it. */
-  readonly clientSecret?: string;
-  /** Private key, for the types that end in `_pubkey`. */
-  readonly privateKey?: PrivateKeySource;
-  /** Where the authorization server is found. */
-  readonly authServer: string;
-  /** Issuer, where it differs from `authServer`. */
-  readonly issuer?: string;
-  /** Endpoints that are not asked for. */
-  readonly endpoints?: EndpointOverrides;
-  /** Audiences to ask for. */
-  readonly audiences: readonly string[];
-  /** Scopes to ask for. */
-  readonly scopes: readonly string[];
-  /** Redirect URI, for the authorization code grant. */
-  readonly callbackUrl?: string;
-  /** Redirect URI where the browser runs elsewhere and the code is pasted; default `callbackUrl`. */
-  readonly remoteCallbackUrl?: string;
-  /** The page that says that signing in is done, where the profile brings its own. */
-  readonly acknowledgement?: AcknowledgementSource;
-  /** More parameters of a sign-in: `organization`, `project_id`. */
-  readonly extra?: Readonly<Record<string, string>>;
-}
-
-/** What a profile without OAuth sends. */
-export interface KeySettings {
-  /** `client_type` of the file. */
-  readonly keyType: KeyType;
-  /** The key; absent: it lies in the profile's token object, or none is sent. */
-  readonly apiKey?: string;
-  /** What precedes the key in the header. */
-  readonly prefix: string;
-}
-
-/** A profile's client: one of the two. */
-export type ProfileClient = ClientSettings | KeySettings;
+import type { JsonObject, JsonValue } from "../storage/objects.ts";
 
 /** What precedes a key in the header unless the profile says otherwise, as in Python. */
 const PREFIXES: Readonly<Record<KeyType, string>> = {

@@ -1,5 +1,6 @@
 /**
- * Waits for answers and reads them, never longer and never more than was said.
+ * What every HTTP exchange of this library shares: answers that are waited for and read within
+ * bounds, `Retry-After`, and a comparison that tells nothing by its time.
  *
  * Does not rely on `fetch` to heed its signal: one of the application's own may
  * not, and Deno's loses the signal of an answer whose head has come once the
@@ -8,7 +9,7 @@
  * @module
  */
 
-import { abandonable } from "./abort.ts";
+import { abandonable } from "./waiting.ts";
 
 /** Waits for the head of an answer; one that comes too late is let go. */
 export async function answered(sent: Promise<Response>, signal: AbortSignal): Promise<Response> {
@@ -54,4 +55,27 @@ export async function readBody(
     at += fitting.byteLength;
   }
   return { bytes, isWhole };
+}
+
+/** Longest wait that is believed, in milliseconds: a day. */
+const LONGEST_WAIT_MS = 86_400_000;
+
+/** How long the server wants us to wait, in milliseconds; `undefined` where it does not say. */
+export function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
+  const header = headers.get("retry-after");
+  if (header === null) return undefined;
+  // A date counts from the server's own, so that clocks which differ do no harm.
+  const dated = Date.parse(headers.get("date") ?? "");
+  const from = Number.isNaN(dated) ? nowMs : dated;
+  const wait = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - from;
+  return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), LONGEST_WAIT_MS);
+}
+
+/** Compares `given` with `expected` without telling, by its time, where they differ. */
+export function sameText(given: string, expected: string): boolean {
+  let difference = given.length ^ expected.length;
+  for (let index = 0; index < expected.length; index++) {
+    difference |= (given.charCodeAt(index) || 0) ^ expected.charCodeAt(index);
+  }
+  return difference === 0;
 }
