@@ -41,16 +41,16 @@ import {
 } from "./client.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
-import { FileStorage } from "./storage/file.ts";
-import { MemoryStorage } from "./storage/memory.ts";
-import { chooseStorage, type ChosenStorage, profileFiles } from "./storage/select.ts";
+import {
+  chooseStorage,
+  type ChosenStorage,
+  openSessionStorage,
+  withSops,
+} from "./storage/select.ts";
 import type { JsonObject } from "./storage/objects.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
-
-/** Files of a profile that tell how its session is kept. */
-const SESSION_FILES = ["auth_client.sops.json", "token.json", "token.sops.json"] as const;
 
 /** Options of a login that take a closer look. */
 const LOGIN_OPTIONS = ["applicationName", "callbackPage", "onPending", "timeoutMs"] as const;
@@ -542,47 +542,14 @@ export class Auth {
 
   async #chooseStorage(): Promise<ChosenStorage> {
     const { chosen, options, profileName } = this.#setup;
-    if (options.saveStateToStorage === false) {
-      return {
-        storage: new MemoryStorage(),
-        kind: "memory",
-        reason: "saveStateToStorage is false",
-      };
-    }
-    return chosen ?? await openFor(options, profileName);
+    if (options.saveStateToStorage !== false && chosen !== undefined) return chosen;
+    return await openSessionStorage(options, profileName);
   }
 }
 
 /** The store of the options, or the one that fits this runtime. */
 export async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenStorage> {
-  if (storageProvider !== undefined) {
-    return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
-  }
-  return await chooseStorage();
+  return await chooseStorage(storageProvider);
 }
 
-/** The store of a profile's session. */
-async function openFor(options: SessionOptions, profileName: string): Promise<ChosenStorage> {
-  const seen = options.storageProvider === undefined
-    ? await profileFiles(profileName, SESSION_FILES)
-    : undefined;
-  if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
-  return await withSops(await openStorage(options), profileName);
-}
-
-/** The store, reading and writing through `sops` where the profile has files of it. */
-export async function withSops(
-  chosen: ChosenStorage,
-  profileName: string,
-): Promise<ChosenStorage> {
-  const { storage } = chosen;
-  if (!(storage instanceof FileStorage)) return chosen;
-  const there = await Promise.all(
-    (["auth_client.sops", "token.sops"] as const)
-      .map((object) => storage.exists(profileKey(profileName, object))),
-  );
-  if (!there.includes(true)) return chosen;
-  const { SopsStorage } = await import("./storage/sops.ts");
-  const reason = `${chosen.reason}; sops encrypts the profile's files`;
-  return { ...chosen, storage: new SopsStorage(storage), reason };
-}
+export { withSops };

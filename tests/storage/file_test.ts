@@ -14,11 +14,11 @@ import {
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
-import { canRun, fileErrorCode, type Files, showsLock } from "../../lib/storage/files.ts";
-import { openFiles } from "../../lib/storage/select.ts";
+import { canRun, type Files, showsLock } from "../../lib/storage/files.ts";
+import { fileErrorCode } from "../../lib/storage/objects.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
-import { FileStorage } from "../../lib/storage/file.ts";
+import { FileStorage, openFiles } from "../../lib/storage/file.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { openFiles } from "../../lib/storage/select.ts";
+import { openFiles } from "../../lib/storage/file.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
