@@ -28,8 +28,9 @@ export type {
   ListProfilesOptions,
   M2MOptions,
   SessionOptions,
-} from "./lib/auth_options.ts";
-export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
+  SessionOrigin,
+} from "./lib/options.ts";
+export type { SessionReport } from "./lib/report.ts";
 export {
   type CallOptions,
   type ClientOptions,
@@ -69,10 +70,10 @@ export {
 } from "./lib/errors.ts";
 export type { AuthEvent } from "./lib/events.ts";
 export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
-export type { TokenState } from "./lib/keeper/types.ts";
+export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
-export type { ProfileEntry } from "./lib/profiles/profile.ts";
+export type { ProfileEntry } from "./lib/profiles/profiles.ts";
 export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
