@@ -31,20 +31,21 @@ export type {
   SessionOrigin,
 } from "./lib/options.ts";
 export type { SessionReport } from "./lib/report.ts";
-export {
-  type CallOptions,
-  type ClientOptions,
-  DataClient,
-  type Item,
-  type ItemSort,
-  type ListSearchesOptions,
-  type QuickSearchRequest,
-  type RunSearchOptions,
-  type Search,
-  type SearchListSort,
-  type SearchRequest,
-  type SearchType,
+export type {
+  CallOptions,
+  ClientOptions,
+  DataAPI,
+  Item,
+  ItemSort,
+  ListSearchesOptions,
+  QuickSearchRequest,
+  RunSearchOptions,
+  Search,
+  SearchListSort,
+  SearchRequest,
+  SearchType,
 } from "./lib/clients/data.ts";
+export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
 export type { Clock } from "./lib/waiting.ts";
@@ -74,7 +75,8 @@ export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
 export type { ProfileEntry } from "./lib/profiles/profiles.ts";
-export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
+export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,

@@ -22,7 +22,8 @@ import {
 import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
-import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
+import { authenticatedFetch } from "./http/fetch.ts";
+import type { Authorizer } from "./http/follow_up.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import { StoredSession } from "./keeper/stored_session.ts";
 import type { Login } from "./login.ts";
