@@ -24,10 +24,8 @@ import {
 } from "./auth_options.ts";
 import type { SessionOrigin, SessionReport } from "./auth_report.ts";
 import type { AuthWork } from "./auth_work.ts";
-import { parseCallbackUrl } from "./callback/callback_url.ts";
 import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
-import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import type { TokenChecks } from "./oauth/client.ts";
@@ -36,10 +34,13 @@ import {
   isKey,
   isService,
   normalizeProfileName,
+  parseCallbackUrl,
   type ProfileClient,
   profileKey,
 } from "./client.ts";
 import type { ProfileEntry } from "./profiles/profile.ts";
+import type { LoginOptions } from "./sign_in/person.ts";
+import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
 import { FileStorage } from "./storage/file.ts";
 import { MemoryStorage } from "./storage/memory.ts";

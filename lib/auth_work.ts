@@ -9,9 +9,10 @@ import { abandonable, linkedAbort } from "./waiting.ts";
 import type { Setup } from "./auth.ts";
 import { checkText, type SessionOptions } from "./auth_options.ts";
 import type { SessionReport } from "./auth_report.ts";
-import type { RenderCallbackPage } from "./callback/types.ts";
+import type { RenderCallbackPage } from "./callback/handler.ts";
 import { AuthError } from "./errors.ts";
-import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
+import type { InteractiveLogin, LoginOptions } from "./sign_in/person.ts";
+import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
 import type { PrivateKeyPem } from "./oauth/private_key.ts";
@@ -110,7 +111,7 @@ export class AuthWork {
     options: { signal?: AbortSignal } = {},
   ): Promise<DeviceAuthorization> {
     this.#checkDeviceFlow();
-    const { initiateDeviceLogin } = await import("./flows/device_code.ts");
+    const { initiateDeviceLogin } = await import("./sign_in/steps.ts");
     return await initiateDeviceLogin(
       await this.oauth(),
       this.#parts.setup.checked.clock,
@@ -129,7 +130,7 @@ export class AuthWork {
     if (!(Number.isFinite(info.expires_in) && info.expires_in > 0)) {
       throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
     }
-    const { pollDeviceLogin } = await import("./flows/device_code.ts");
+    const { pollDeviceLogin } = await import("./sign_in/steps.ts");
     const { clock } = this.#parts.setup.checked;
     const tokens = await pollDeviceLogin(await this.oauth(), info, { ...options, clock });
     await keeper.signIn(tokens);
@@ -282,7 +283,7 @@ export class AuthWork {
       async () => {
         if (await keeper.adoptSibling(before)) return;
         this.#tell({ type: "login_started", profileName: this.#parts.setup.profileName });
-        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
+        const ui = options.ui ?? await (await import("./terminal/ui.ts")).defaultUI();
         const login: InteractiveLogin = {
           client: await this.oauth(),
           clock,
@@ -303,16 +304,16 @@ export class AuthWork {
   async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {
     const client = this.#client();
     if (client.callbackUrl === undefined) {
-      const { loginWithDeviceCode } = await import("./flows/device_code.ts");
+      const { loginWithDeviceCode } = await import("./sign_in/person.ts");
       return await loginWithDeviceCode(login);
     }
-    const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
+    const { loginWithAuthorizationCode } = await import("./sign_in/person.ts");
     // Where no browser opens here, the page may be opened elsewhere, and the code pasted.
     const callbackUrl = login.allowOpenBrowser
       ? client.callbackUrl
       : client.remoteCallbackUrl ?? client.callbackUrl;
     const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
-    const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
+    const { listen } = isLocal ? await import("./callback/listener.ts") : { listen: cannotListen };
     const page = callbackPage ?? await acknowledgementPage(client.acknowledgement);
     return await loginWithAuthorizationCode({
       ...login,
