@@ -47,7 +47,7 @@ export type {
 } from "./lib/clients/data.ts";
 export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
-export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
+export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/waiting.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
@@ -70,7 +70,8 @@ export {
   TooManyRequests,
 } from "./lib/errors.ts";
 export type { AuthEvent } from "./lib/events.ts";
-export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
+export type { LoginOptions } from "./lib/sign_in/person.ts";
+export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
@@ -101,5 +102,5 @@ export type {
   LockOptions,
   ObjectStorageProvider,
 } from "./lib/storage/objects.ts";
-export type { LoginUI } from "./lib/terminal/types.ts";
+export type { LoginUI } from "./lib/terminal/ui.ts";
 export { VERSION } from "./lib/environment.ts";

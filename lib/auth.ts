@@ -8,7 +8,6 @@
  * @module
  */
 
-import { parseCallbackUrl } from "./callback/callback_url.ts";
 import {
   BUILTIN_NAMES,
   type ClientSettings,
@@ -16,12 +15,12 @@ import {
   isService,
   type KeySettings,
   normalizeProfileName,
+  parseCallbackUrl,
   type PrivateKeySource,
   profileKey,
 } from "./client.ts";
 import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
-import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/follow_up.ts";
 import { Keeper } from "./keeper/keeper.ts";
@@ -46,6 +45,8 @@ import {
 } from "./options.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
+import type { LoginOptions } from "./sign_in/person.ts";
+import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
 import type { JsonObject } from "./storage/objects.ts";
 import { type ChosenStorage, openSessionStorage, readNamedFile } from "./storage/select.ts";

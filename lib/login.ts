@@ -4,13 +4,14 @@
  * @module
  */
 
-import type { RenderCallbackPage } from "./callback/types.ts";
+import type { RenderCallbackPage } from "./callback/handler.ts";
 import type { AcknowledgementSource, ClientSettings } from "./client.ts";
 import { AuthError } from "./errors.ts";
-import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient } from "./oauth/client.ts";
 import { checkText } from "./options.ts";
+import type { InteractiveLogin, LoginOptions } from "./sign_in/person.ts";
+import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { readNamedFile } from "./storage/select.ts";
 import { abandonable, linkedAbort } from "./waiting.ts";
 
@@ -35,7 +36,7 @@ export class Login {
     options: { signal?: AbortSignal } = {},
   ): Promise<DeviceAuthorization> {
     this.#checkDeviceFlow();
-    const { initiateDeviceLogin } = await import("./flows/device_code.ts");
+    const { initiateDeviceLogin } = await import("./sign_in/steps.ts");
     return await initiateDeviceLogin(
       await this.#keeper.oauth(),
       this.#keeper.clock,
@@ -54,7 +55,7 @@ export class Login {
     if (!(Number.isFinite(info.expires_in) && info.expires_in > 0)) {
       throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
     }
-    const { pollDeviceLogin } = await import("./flows/device_code.ts");
+    const { pollDeviceLogin } = await import("./sign_in/steps.ts");
     const { clock } = this.#keeper;
     const tokens = await pollDeviceLogin(await this.#keeper.oauth(), info, { ...options, clock });
     await this.#keeper.signIn(tokens);
@@ -113,7 +114,7 @@ export class Login {
       async () => {
         if (await keeper.adoptSignIn(before)) return;
         keeper.tell({ type: "login_started" });
-        const ui = options.ui ?? await (await import("./terminal/select.ts")).defaultUI();
+        const ui = options.ui ?? await (await import("./terminal/ui.ts")).defaultUI();
         const login: InteractiveLogin = {
           client: await keeper.oauth(),
           clock: keeper.clock,
@@ -134,16 +135,16 @@ export class Login {
   async #signIn(login: InteractiveLogin, callbackPage: LoginOptions["callbackPage"]) {
     const { client } = this.#keeper;
     if (client.callbackUrl === undefined) {
-      const { loginWithDeviceCode } = await import("./flows/device_code.ts");
+      const { loginWithDeviceCode } = await import("./sign_in/person.ts");
       return await loginWithDeviceCode(login);
     }
-    const { loginWithAuthorizationCode } = await import("./flows/authorization_code.ts");
+    const { loginWithAuthorizationCode } = await import("./sign_in/person.ts");
     // Where no browser opens here, the page may be opened elsewhere, and the code pasted.
     const callbackUrl = login.allowOpenBrowser
       ? client.callbackUrl
       : client.remoteCallbackUrl ?? client.callbackUrl;
     const isLocal = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]?/i.test(callbackUrl);
-    const { listen } = isLocal ? await import("./callback/select.ts") : { listen: cannotListen };
+    const { listen } = isLocal ? await import("./callback/listener.ts") : { listen: cannotListen };
     const page = callbackPage ?? await acknowledgementPage(client.acknowledgement);
     return await loginWithAuthorizationCode({
       ...login,

@@ -18,7 +18,6 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const WARM: readonly string[] = [
   "lib/auth.ts",
   "lib/auth_options.ts",
-  "lib/callback/callback_url.ts",
   "lib/client.ts",
   "lib/clients/lazy.ts",
   "lib/environment.ts",
