@@ -28,24 +28,26 @@ export type {
   ListProfilesOptions,
   M2MOptions,
   SessionOptions,
-} from "./lib/auth_options.ts";
-export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
-export {
-  type CallOptions,
-  type ClientOptions,
-  DataClient,
-  type Item,
-  type ItemSort,
-  type ListSearchesOptions,
-  type QuickSearchRequest,
-  type RunSearchOptions,
-  type Search,
-  type SearchListSort,
-  type SearchRequest,
-  type SearchType,
+  SessionOrigin,
+} from "./lib/options.ts";
+export type { SessionReport } from "./lib/report.ts";
+export type {
+  CallOptions,
+  ClientOptions,
+  DataAPI,
+  Item,
+  ItemSort,
+  ListSearchesOptions,
+  QuickSearchRequest,
+  RunSearchOptions,
+  Search,
+  SearchListSort,
+  SearchRequest,
+  SearchType,
 } from "./lib/clients/data.ts";
+export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
-export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
+export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/waiting.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
@@ -68,12 +70,14 @@ export {
   TooManyRequests,
 } from "./lib/errors.ts";
 export type { AuthEvent } from "./lib/events.ts";
-export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
-export type { TokenState } from "./lib/keeper/types.ts";
+export type { LoginOptions } from "./lib/sign_in/person.ts";
+export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
+export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
-export type { ProfileEntry } from "./lib/profiles/profile.ts";
-export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
+export type { ProfileEntry } from "./lib/profiles/profiles.ts";
+export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,
@@ -98,5 +102,5 @@ export type {
   LockOptions,
   ObjectStorageProvider,
 } from "./lib/storage/objects.ts";
-export type { LoginUI } from "./lib/terminal/types.ts";
+export type { LoginUI } from "./lib/terminal/ui.ts";
 export { VERSION } from "./lib/environment.ts";

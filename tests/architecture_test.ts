@@ -51,14 +51,14 @@ import {
 
 const BAD: [string, string, string][] = [
   ["a value of a room on its level", "lib/keeper/x.ts", 'import { a } from "../storage/file.ts";'],
-  ["import() of a room on its level", "lib/flows/x.ts", 'await import("../callback/deno.ts");'],
+  ["import() of a room on its level", "lib/terminal/x.ts", 'await import("../callback/deno.ts");'],
   ["a re-export of a room on its level", "lib/http/x.ts", 'export { a } from "../keeper/k.ts";'],
-  ["an arrow the wrong way", "lib/oauth/x.ts", 'import { a } from "../flows/device_code.ts";'],
+  ["an arrow the wrong way", "lib/oauth/x.ts", 'import { a } from "../sign_in/steps.ts";'],
   ["a facade", "lib/http/x.ts", 'import { Auth } from "../auth.ts";'],
   ["a room from below the rooms", "lib/token.ts", 'import { a } from "./storage/file.ts";'],
   ["errors.ts with an import", "lib/errors.ts", 'import type { A } from "./token.ts";'],
   ["code outside lib/", "lib/auth.ts", 'import { a } from "../tests/a.ts";'],
-  ["oauth4webapi", "lib/flows/x.ts", 'import type { Client } from "oauth4webapi";'],
+  ["oauth4webapi", "lib/sign_in/x.ts", 'import type { Client } from "oauth4webapi";'],
   ["a package at once", "lib/terminal/x.ts", 'import qr from "qr-code";'],
   ["node: modules", "lib/storage/file.ts", 'await import("node:fs/promises");'],
   ["Deno", "lib/storage/file.ts", "Deno.readTextFileSync(name);"],
@@ -69,7 +69,7 @@ const BAD: [string, string, string][] = [
   ["a default export", "lib/http/x.ts", "export default 1;"],
   ["a file name", "lib/http/myFile.ts", "export const a = 1;"],
   ["a room without arrows", "lib/newroom/x.ts", "export const a = 1;"],
-  ["a private file", "lib/flows/x.ts", 'import { a } from "../oauth/_secret.ts";'],
+  ["a private file", "lib/sign_in/x.ts", 'import { a } from "../oauth/_secret.ts";'],
 ];
 for (const [what, file, source] of BAD) {
   test(`faults() finds ${what} (${file})`, () => {
@@ -83,7 +83,7 @@ test("faults() finds a missing module header", () => {
 
 const GOOD: [string, string, string][] = [
   ["types of any room", "lib/keeper/x.ts", 'import type { A } from "../storage/types.ts";'],
-  ["values along an arrow", "lib/flows/x.ts", 'import { a } from "../oauth/client.ts";'],
+  ["values along an arrow", "lib/sign_in/x.ts", 'import { a } from "../oauth/client.ts";'],
   ["facades that join rooms", "lib/auth.ts", 'await import("./storage/file.ts");'],
   ["oauth4webapi in lib/oauth", "lib/oauth/x.ts", 'import * as o from "oauth4webapi";'],
   ["node: in its file", "lib/storage/files_node.ts", 'import fs from "node:fs";'],

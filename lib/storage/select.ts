@@ -8,13 +8,19 @@
 
 import { profileKey } from "../client.ts";
 import { AuthError } from "../errors.ts";
-import { homeVariable, isGranted, lookAt, namesIn, readEnv, runtime } from "../runtime.ts";
+import {
+  homeVariable,
+  isGranted,
+  isPermissionError,
+  lookAt,
+  namesIn,
+  readEnv,
+  runtime,
+} from "../runtime.ts";
 import { FileStorage, openFiles } from "./file.ts";
 import { type KvLike, KvStorage } from "./kv.ts";
 import { MemoryStorage } from "./memory.ts";
 import type { ObjectStorageProvider } from "./objects.ts";
-
-export { openFiles };
 
 /** A store, and why it is this one. */
 export interface ChosenStorage {
@@ -24,6 +30,8 @@ export interface ChosenStorage {
   readonly kind: "file" | "kv" | "memory" | "custom";
   /** Whether what it keeps outlives the program, as far as one can tell. */
   readonly durable: boolean;
+  /** Whether the command line reads it too. */
+  readonly sharesWithCommandLine?: boolean;
   /** Where it keeps things, as far as there is a place. */
   readonly location?: string;
   /** Why it was chosen. */
@@ -55,8 +63,14 @@ function memory(reason: string, advice?: string): ChosenStorage {
 
 function inFiles(): ChosenStorage {
   const storage = new FileStorage();
-  const reason = "files in the home directory may be read and written";
-  return { storage, kind: "file", durable: true, location: storage.root, reason };
+  return {
+    storage,
+    kind: "file",
+    durable: true,
+    sharesWithCommandLine: true,
+    location: storage.root,
+    reason: "files in the home directory may be read and written",
+  };
 }
 
 /** Where sessions lie in files, if that is permitted and needs no closer look. */
@@ -138,15 +152,10 @@ async function openKv(why: string): Promise<ChosenStorage | Missing> {
 }
 
 /**
- * Chooses a store: the given one, or else by what is allowed here already: files
- * that last, then Deno KV, then memory. Deno KV comes first on Deno Deploy, whose
- * disk does not last.
+ * Chooses a store by what is allowed here already: files that last, then Deno KV,
+ * then memory. Deno KV comes first on Deno Deploy, whose disk does not last.
  */
-export async function chooseStorage(given?: ObjectStorageProvider): Promise<ChosenStorage> {
-  if (given !== undefined) {
-    const durable = !(given instanceof MemoryStorage);
-    return { storage: given, kind: "custom", durable, reason: "storageProvider was given" };
-  }
+export async function chooseStorage(): Promise<ChosenStorage> {
   const folder = sessionsFolder();
   if (folder !== undefined && await lookAt(folder) === "other") return inFiles();
   const noFiles = await missingFiles();
@@ -155,6 +164,17 @@ export async function chooseStorage(given?: ObjectStorageProvider): Promise<Chos
   if ("storage" in kv) return kv;
   const advice = [noFiles.advice, kv.advice].filter((text) => text !== "").join(", or ");
   return memory(`${noFiles.why}; ${kv.why}: state ends with the program`, advice);
+}
+
+/** The store of the options, or the one that fits this runtime. */
+export async function openStorage(
+  { storageProvider: storage }: StorageOptions,
+): Promise<ChosenStorage> {
+  if (storage === undefined) return await chooseStorage();
+  const sharesWithCommandLine = storage instanceof FileStorage;
+  const durable = !(storage instanceof MemoryStorage);
+  const reason = "storageProvider was given";
+  return { storage, kind: "custom", durable, sharesWithCommandLine, reason };
 }
 
 /**
@@ -168,7 +188,7 @@ export async function openSessionStorage(
 ): Promise<ChosenStorage> {
   if (saveStateToStorage === false) return memory("saveStateToStorage is false");
   if (storageProvider === undefined && await isInClear(profileName)) return inFiles();
-  const chosen = await chooseStorage(storageProvider);
+  const chosen = await openStorage({ storageProvider });
   if (saveStateToStorage === true && chosen.kind === "memory") {
     throw new AuthError(
       "storage_denied",
@@ -208,4 +228,18 @@ export async function withSops(
 /** The store of {@linkcode chooseStorage}, without its reason. */
 export async function defaultStorage(): Promise<ObjectStorageProvider> {
   return (await chooseStorage()).storage;
+}
+
+/** The text of the file that `member` of a profile names; `what` says what it is for. */
+export async function readNamedFile(file: string, member: string, what: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await (await openFiles()).read(file));
+  } catch (cause) {
+    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
+    throw new AuthError(
+      "storage_failed",
+      `${flag}: the ${what} that ${member} names cannot be read.`,
+      { cause },
+    );
+  }
 }

@@ -75,7 +75,7 @@ const FACADES = /^lib\/(auth|auth_options|auth_profiles|auth_report|auth_work|pl
 const OF_A_RUNTIME = /^lib\/(runtime|(.*\/)?(select|([a-z0-9_]+_)?(deno|bun|node)))\.ts$/;
 /** Rooms whose values a room may import; its own and the plain files of lib/ come with it. */
 const ARROWS: Record<string, readonly string[]> = {
-  flows: ["oauth"],
+  sign_in: ["callback", "oauth", "terminal"],
   keeper: ["oauth"],
   clients: ["http"],
   profiles: [],

@@ -13,7 +13,7 @@ import {
   Planet,
   Session,
 } from "../../mod.ts";
-import { defaultUI } from "../../lib/terminal/select.ts";
+import { defaultUI } from "../../lib/terminal/ui.ts";
 import { Canaries, views } from "../_support/canaries.ts";
 import {
   type FakeRequest,
