@@ -1,13 +1,50 @@
 /**
  * Keeps JSON objects encrypted in any other store.
  *
- * The work is that of `encrypted_store.ts`, which is loaded when it is first needed.
+ * AES-256-GCM (NIST SP 800-38D) by WebCrypto, with a random 96-bit nonce for
+ * each write. The storage key is bound as additional data, so a value moved to
+ * another key is refused. Keys, times and the length of values stay visible.
+ * One encryption key serves up to 2^32 writes.
  *
  * @module
  */
 
-import type { EncryptedStore } from "./encrypted_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
+import { AuthError } from "../errors.ts";
+import {
+  checkKey,
+  checkObject,
+  corrupt,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  notFound,
+  type ObjectStorageProvider,
+  parseObject,
+} from "./objects.ts";
+
+const MEMBER = "_sealed";
+const FORMAT = "A256GCM.";
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const DEFAULT_ITERATIONS = 600_000;
+const MIN_ITERATIONS = 100_000;
+const MIN_SALT_BYTES = 16;
+
+function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** Reads base64 in its one canonical form, so that each changed bit of the text shows. */
+function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    const bytes = Uint8Array.from(atob(text), (unit) => unit.charCodeAt(0));
+    return toBase64(bytes) === text ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Further keys of an {@linkcode EncryptedStorage}. */
 export interface EncryptedStorageOptions {
@@ -49,7 +86,6 @@ function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
 export class EncryptedStorage implements ObjectStorageProvider {
   readonly #inner: ObjectStorageProvider;
   readonly #keys: readonly CryptoKey[];
-  #opened: Promise<EncryptedStore> | undefined;
 
   /** Removes an object; there where the inner store can. */
   readonly delete?: (key: string) => Promise<void>;
@@ -86,31 +122,57 @@ export class EncryptedStorage implements ObjectStorageProvider {
 
   /** Reads and decrypts an object; `undefined` where there is none. */
   async load(key: string): Promise<JsonObject | undefined> {
-    return await (await this.#store()).load(key);
+    checkKey(key);
+    const stored = await this.#inner.load(key);
+    return stored === undefined ? undefined : await this.#open(key, stored);
   }
 
   /** Encrypts and writes an object. */
   async save(key: string, value: JsonObject): Promise<void> {
-    await (await this.#store()).save(key, value);
+    checkKey(key);
+    checkObject(key, value);
+    await this.#inner.save(key, await this.#seal(key, value));
   }
 
   /** Tells whether there is an object, without decrypting it. */
   async exists(key: string): Promise<boolean> {
-    return await (await this.#store()).exists(key);
+    checkKey(key);
+    return await this.#inner.exists(key);
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
-    return await (await this.#store()).mtime(key);
+    checkKey(key);
+    return await this.#inner.mtime(key);
   }
 
   /**
    * Gives an object another key, for which it is encrypted anew. These are
-   * two steps: a program that ends between them leaves both objects where the
+   * two steps: a program that ends between them leaves both objects if the
    * inner store can delete, and else an object that nobody can read.
+   *
+   * What cannot be read (its key is lost, it is not encrypted, it is corrupt)
+   * is moved as it is.
    */
   async rename(from: string, to: string): Promise<void> {
-    await (await this.#store()).rename(from, to);
+    checkKey(to);
+    let value: JsonObject | undefined;
+    try {
+      value = await this.load(from);
+    } catch (error) {
+      if (!(error instanceof AuthError && error.code === "storage_corrupt")) throw error;
+      return await this.#inner.rename(from, to);
+    }
+    if (value === undefined) throw notFound(from);
+    if (from === to) return;
+    const sealed = await this.#seal(to, value);
+    if (this.#inner.delete === undefined) {
+      await this.#inner.rename(from, to);
+      await this.#inner.save(to, sealed);
+    } else {
+      await this.#inner.save(to, sealed);
+      await this.#inner.delete(from);
+    }
   }
 
   /** What `JSON.stringify()` shows: the kind of store, never a key. */
@@ -118,10 +180,53 @@ export class EncryptedStorage implements ObjectStorageProvider {
     return { storage: "encrypted" };
   }
 
-  #store(): Promise<EncryptedStore> {
-    return this.#opened ??= import("./encrypted_store.ts")
-      .then(({ EncryptedStore }) => new EncryptedStore(this.#inner, this.#keys));
+  async #seal(key: string, value: JsonObject): Promise<JsonObject> {
+    const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+    const clear = new TextEncoder().encode(JSON.stringify(value));
+    const sealed = new Uint8Array(
+      await crypto.subtle.encrypt(parameters(key, nonce), this.#keys[0]!, clear),
+    );
+    const whole = new Uint8Array(NONCE_BYTES + sealed.length);
+    whole.set(nonce);
+    whole.set(sealed, NONCE_BYTES);
+    return { [MEMBER]: FORMAT + toBase64(whole) };
   }
+
+  async #open(key: string, stored: JsonObject): Promise<JsonObject> {
+    const where = `"${key}"`;
+    const text = stored[MEMBER];
+    const whole = Object.keys(stored).length === 1 && typeof text === "string" &&
+        text.startsWith(FORMAT)
+      ? fromBase64(text.slice(FORMAT.length))
+      : undefined;
+    if (whole === undefined || whole.length < NONCE_BYTES + TAG_BYTES) {
+      throw corrupt(where, "nothing that EncryptedStorage wrote");
+    }
+    const nonce = whole.subarray(0, NONCE_BYTES);
+    for (const cryptoKey of this.#keys) {
+      let clear: ArrayBuffer;
+      try {
+        clear = await crypto.subtle.decrypt(
+          parameters(key, nonce),
+          cryptoKey,
+          whole.subarray(NONCE_BYTES),
+        );
+      } catch {
+        continue;
+      }
+      return parseObject(where, new Uint8Array(clear));
+    }
+    throw new AuthError(
+      "storage_corrupt",
+      `Pass the key that wrote ${where}, as key or in previousKeys; else delete it and sign in ` +
+        "again: none of the keys opens it, or it was changed.",
+    );
+  }
+}
+
+function parameters(key: string, iv: Uint8Array<ArrayBuffer>): AesGcmParams {
+  const additionalData = new TextEncoder().encode(`planet-storage ${key}`);
+  return { name: "AES-GCM", iv, additionalData, tagLength: 8 * TAG_BYTES };
 }
 
 /**
@@ -141,5 +246,24 @@ export async function deriveStorageKey(
   salt: Uint8Array,
   options: DeriveOptions = {},
 ): Promise<CryptoKey> {
-  return await (await import("./encrypted_store.ts")).deriveKey(passphrase, salt, options);
+  const { iterations = DEFAULT_ITERATIONS } = options;
+  if (typeof passphrase !== "string") throw new TypeError("passphrase must be a string.");
+  if (!(salt instanceof Uint8Array)) throw new TypeError("salt must be a Uint8Array.");
+  const refuse = (advice: string) => new AuthError("invalid_argument", advice);
+  if (passphrase === "") throw refuse("Pass a passphrase: it is empty.");
+  if (salt.length < MIN_SALT_BYTES) {
+    throw refuse(`Pass at least ${MIN_SALT_BYTES} random bytes as salt: got ${salt.length}.`);
+  }
+  if (!Number.isInteger(iterations) || iterations < MIN_ITERATIONS) {
+    throw refuse(`Pass at least ${MIN_ITERATIONS} iterations: got ${iterations}.`);
+  }
+  const secret = new TextEncoder().encode(passphrase.normalize("NFC"));
+  const base = await crypto.subtle.importKey("raw", secret, "PBKDF2", false, ["deriveKey"]);
+  return await crypto.subtle.deriveKey(
+    { name: "PBKDF2", hash: "SHA-256", salt: new Uint8Array(salt), iterations },
+    base,
+    { name: "AES-GCM", length: 256 },
+    false,
+    ["encrypt", "decrypt"],
+  );
 }

@@ -1,13 +1,35 @@
 /**
  * Keeps JSON objects in a Deno KV database that the caller opens and closes.
  *
- * The work is that of `kv_store.ts`, which is loaded when it is first needed.
+ * Values are bytes of JSON, which Deno and `@deno/kv` under Bun and Node read
+ * alike. A lock is an entry that its holder renews every second; it counts as
+ * abandoned when it did not change for ten seconds of the waiter's own, steady
+ * clock. `expireIn` of the database only tidies up. Every write under a lock
+ * is one atomic operation that also checks that the lock is still held, so a
+ * displaced holder cannot write. A client that never gives up, as Deno's own
+ * over HTTP, is given up on after ten seconds.
  *
  * @module
  */
 
-import type { KvStore } from "./kv_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
+import { AuthError } from "../errors.ts";
+import { unrefTimer } from "../runtime.ts";
+import { abandonable } from "../waiting.ts";
+import {
+  checkKey,
+  checkObject,
+  checkPrefix,
+  corrupt,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  lockTimeout,
+  lockWaitMs,
+  notFound,
+  type ObjectStorageProvider,
+  parseObject,
+  Turns,
+} from "./objects.ts";
 
 /** A key of the database. */
 export type KvKey = readonly (string | number | bigint | boolean | Uint8Array | symbol)[];
@@ -50,6 +72,55 @@ export interface KvStorageOptions {
   prefix?: readonly string[];
 }
 
+/** Largest value of a Deno KV database, in bytes. */
+const MAX_BYTES = 65_536;
+
+/** How long a lock may stand still before others take it, in milliseconds. */
+const LEASE_MS = 10_000;
+
+/** How long the database may take for an answer, in milliseconds. */
+const ANSWER_MS = 10_000;
+
+const BUSY_TRIES = 12;
+
+/** Bytes 0 to 7 of a value hold its time, the rest its JSON. */
+const HEADER = 8;
+
+interface HeldKvLock {
+  readonly path: KvKey;
+  /** Value of the lock's entry: random, so that it tells whose it is. */
+  readonly id: string;
+  versionstamp: string | null;
+  lose(): AuthError;
+  readonly signal: AbortSignal;
+}
+
+/** Waits for the database, but not for ever; what it was asked may still happen. */
+async function answer<T>(work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${ANSWER_MS / 1000} s`)),
+    ANSWER_MS,
+  );
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function pause(ms: number, signal?: AbortSignal, unref = false): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  if (unref) unrefTimer(timer);
+  try {
+    await abandonable(promise, signal);
+  } finally {
+    clearTimeout(timer);
+    resolve();
+  }
+}
+
 /**
  * Keeps JSON objects in a Deno KV database that the caller opens and closes.
  *
@@ -70,7 +141,8 @@ export interface KvStorageOptions {
 export class KvStorage implements ObjectStorageProvider {
   readonly #kv: KvLike;
   readonly #prefix: readonly string[];
-  #opened: Promise<KvStore> | undefined;
+  readonly #turns = new Turns();
+  readonly #held = new Map<string, HeldKvLock>();
 
   /** Uses `kv` under `prefix`; nothing is read or written yet. */
   constructor(kv: KvLike, options: KvStorageOptions = {}) {
@@ -92,7 +164,9 @@ export class KvStorage implements ObjectStorageProvider {
 
   /** Reads an object; `undefined` where there is none. */
   async load(key: string): Promise<JsonObject | undefined> {
-    return await (await this.#store()).load(key);
+    const path = this.#path(key);
+    const { value } = await this.#guard("read", key, () => this.#kv.get(path));
+    return value === null ? undefined : parseObject(where(key), bytesOf(key, value).slice(HEADER));
   }
 
   /**
@@ -102,32 +176,82 @@ export class KvStorage implements ObjectStorageProvider {
    * that lock: if the lock is lost, nothing is written.
    */
   async save(key: string, value: JsonObject): Promise<void> {
-    await (await this.#store()).save(key, value);
+    const path = this.#path(key);
+    checkObject(key, value);
+    const bytes = new TextEncoder().encode(JSON.stringify(value));
+    const stored = new Uint8Array(HEADER + bytes.length);
+    new DataView(stored.buffer).setFloat64(0, Date.now());
+    stored.set(bytes, HEADER);
+    // The database counts a few bytes of its own.
+    if (stored.length > MAX_BYTES - 64) {
+      throw new AuthError(
+        "storage_failed",
+        `Ask for fewer scopes, or use files: ${where(key)} would take ${stored.length} bytes, ` +
+          `and Deno KV holds at most ${MAX_BYTES} in one value. Nothing was written.`,
+      );
+    }
+    await this.#commit("write", key, [key], (atomic) => atomic.set(path, stored));
   }
 
   /** Tells whether there is an object. */
   async exists(key: string): Promise<boolean> {
-    return await (await this.#store()).exists(key);
+    const path = this.#path(key);
+    return (await this.#guard("read", key, () => this.#kv.get(path))).value !== null;
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
-    return await (await this.#store()).mtime(key);
+    const path = this.#path(key);
+    const { value } = await this.#guard("read", key, () => this.#kv.get(path));
+    if (value === null) throw notFound(key);
+    const bytes = bytesOf(key, value);
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat64(0);
   }
 
   /** Gives an object another key, replacing what was there. */
   async rename(from: string, to: string): Promise<void> {
-    await (await this.#store()).rename(from, to);
+    const [source, target] = [this.#path(from), this.#path(to)];
+    for (let attempt = 0; attempt < BUSY_TRIES; attempt++) {
+      const { value, versionstamp } = await this.#guard(
+        "read",
+        from,
+        () => this.#kv.get(source),
+      );
+      if (value === null) throw notFound(from);
+      if (from === to) return;
+      const moved = await this.#commit(
+        "rename",
+        from,
+        [from, to],
+        (atomic) => atomic.check({ key: source, versionstamp }).delete(source).set(target, value),
+        true,
+      );
+      if (moved) return;
+    }
+    throw new AuthError(
+      "storage_failed",
+      `Try again: others kept changing ${where(from)} while it was renamed.`,
+    );
   }
 
   /** Removes an object, if there is one. */
   async delete(key: string): Promise<void> {
-    await (await this.#store()).delete(key);
+    const path = this.#path(key);
+    await this.#commit("delete", key, [key], (atomic) => atomic.delete(path));
   }
 
   /** Lists the keys that begin with `prefix`. */
   async *list(prefix: string): AsyncIterable<string> {
-    yield* (await this.#store()).list(prefix);
+    checkPrefix(prefix);
+    const found = await this.#guard("list", prefix, async () => {
+      const keys: string[] = [];
+      for await (const { key } of this.#kv.list({ prefix: [...this.#prefix, "data"] })) {
+        const name = key[key.length - 1];
+        if (typeof name === "string" && name.startsWith(prefix)) keys.push(name);
+      }
+      return keys;
+    });
+    yield* found;
   }
 
   /**
@@ -143,7 +267,27 @@ export class KvStorage implements ObjectStorageProvider {
     body: (lease: Lease) => Promise<T>,
     options: LockOptions = {},
   ): Promise<T> {
-    return await (await this.#store()).withLock(key, body, options);
+    checkKey(key);
+    const { signal } = options;
+    const timeoutMs = lockWaitMs(options);
+    const what = `the lock of ${where(key)}`;
+    const since = performance.now();
+    const next = await this.#turns.take(key, { signal, timeoutMs }, what);
+    try {
+      const left = () => timeoutMs - (performance.now() - since);
+      const lock = await this.#take(key, left, () => lockTimeout(what, timeoutMs), signal);
+      this.#held.set(key, lock);
+      const stop = this.#renew(key, lock);
+      try {
+        return await body({ signal: lock.signal });
+      } finally {
+        await stop();
+        this.#held.delete(key);
+        await this.#release(key, lock);
+      }
+    } finally {
+      next();
+    }
   }
 
   /** What `JSON.stringify()` shows: the kind of store and its prefix. */
@@ -151,8 +295,190 @@ export class KvStorage implements ObjectStorageProvider {
     return { storage: "kv", prefix: [...this.#prefix] };
   }
 
-  #store(): Promise<KvStore> {
-    return this.#opened ??= import("./kv_store.ts")
-      .then(({ KvStore }) => new KvStore(this.#kv, this.#prefix));
+  #path(key: string): KvKey {
+    checkKey(key);
+    return [...this.#prefix, "data", key];
   }
+
+  async #take(
+    key: string,
+    left: () => number,
+    late: () => AuthError,
+    signal?: AbortSignal,
+  ): Promise<HeldKvLock> {
+    const path = [...this.#prefix, "lock", key];
+    const lock = makeLock(key, path);
+    let seen: string | null = null;
+    let stillMs = 0;
+    let seenAt = performance.now();
+    for (let wait = 10;; wait = Math.min(wait * 2, 200)) {
+      signal?.throwIfAborted();
+      const { value, versionstamp } = await this.#guard("lock", key, () => this.#kv.get(path));
+      // A try whose answer was lost may have succeeded.
+      if (versionstamp !== null && isId(value, lock.id)) {
+        lock.versionstamp = versionstamp;
+        return lock;
+      }
+      const now = performance.now();
+      // A pause of this program is no sign of the other's death.
+      stillMs = versionstamp === seen ? stillMs + Math.min(now - seenAt, 1_000) : 0;
+      seen = versionstamp;
+      seenAt = now;
+      if (versionstamp === null || stillMs >= LEASE_MS) {
+        lock.versionstamp = versionstamp;
+        try {
+          if (await this.#guard("lock", key, () => this.#write(lock))) return lock;
+        } catch (error) {
+          // The answer may be what got lost, and not the write.
+          await this.#release(key, lock);
+          throw error;
+        }
+      }
+      const ms = left();
+      if (ms <= 0) throw late();
+      await pause(Math.min(wait * (0.5 + Math.random()), ms), signal);
+    }
+  }
+
+  /** Writes the lock's entry where it still has the version that `lock` knows. */
+  async #write(lock: HeldKvLock): Promise<boolean> {
+    const { path, id, versionstamp } = lock;
+    // The database drops the entry some time after nobody renews it; until then, waiters judge.
+    const done = await this.#kv.atomic().check({ key: path, versionstamp })
+      .set(path, new TextEncoder().encode(id), { expireIn: 60 * LEASE_MS }).commit();
+    if (!done.ok || done.versionstamp === undefined) return false;
+    lock.versionstamp = done.versionstamp;
+    return true;
+  }
+
+  /** Tells whether the lock is still ours, and learns its version. */
+  async #isOurs(verb: string, key: string, lock: HeldKvLock): Promise<boolean> {
+    const { value, versionstamp } = await this.#guard(verb, key, () => this.#kv.get(lock.path));
+    if (!isId(value, lock.id)) return false;
+    lock.versionstamp = versionstamp;
+    return true;
+  }
+
+  /** Renews a lock until the function that it returns is called. */
+  #renew(key: string, lock: HeldKvLock): () => Promise<void> {
+    const ended = new AbortController();
+    let renewedAt = performance.now();
+    const beat = async () => {
+      while (true) {
+        await pause(LEASE_MS / 10, ended.signal, true);
+        const since = performance.now();
+        try {
+          const isOurs = await this.#guard("lock", key, () => this.#write(lock)) ||
+            await this.#isOurs("lock", key, lock);
+          if (!isOurs) return void lock.lose();
+          renewedAt = since;
+        } catch {
+          // The database may answer again, but others may have taken the lock by then.
+          if (performance.now() - renewedAt >= LEASE_MS) return void lock.lose();
+        }
+      }
+    };
+    const beating = beat().catch(() => {});
+    return () => {
+      ended.abort();
+      return beating;
+    };
+  }
+
+  async #release(key: string, lock: HeldKvLock): Promise<void> {
+    try {
+      const { path } = lock;
+      const drop = () =>
+        this.#kv.atomic().check({ key: path, versionstamp: lock.versionstamp }).delete(path)
+          .commit();
+      if ((await this.#guard("unlock", key, drop)).ok) return;
+      if (await this.#isOurs("unlock", key, lock)) await this.#guard("unlock", key, drop);
+    } catch { /* Others take the lock after the lease. */ }
+  }
+
+  /** Does a change that happens only while the locks held here for `keys` are still held. */
+  async #commit(
+    verb: string,
+    key: string,
+    keys: readonly string[],
+    change: (atomic: KvAtomic) => KvAtomic,
+    checked = false,
+  ): Promise<boolean> {
+    const locks = keys.flatMap((name) => this.#held.get(name) ?? []);
+    for (let attempt = 0; attempt < BUSY_TRIES; attempt++) {
+      if (locks.some((lock) => lock.signal.aborted)) throw locks[0]!.lose();
+      const { ok } = await this.#guard(verb, key, () => {
+        const atomic = this.#kv.atomic();
+        for (const { path, versionstamp } of locks) atomic.check({ key: path, versionstamp });
+        return change(atomic).commit();
+      });
+      if (ok || (checked && locks.length === 0)) return ok;
+      // Our own renewal may have come between; then the lock is still ours in its new version.
+      for (const lock of locks) {
+        if (!await this.#isOurs(verb, key, lock)) throw lock.lose();
+      }
+      if (checked) return false;
+    }
+    throw new AuthError("storage_failed", `Try again: cannot ${verb} ${where(key)}.`);
+  }
+
+  /** Asks the database, again while it says that it is busy; its errors become typed ones. */
+  async #guard<T>(verb: string, key: string, work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await answer(work());
+      } catch (cause) {
+        if (cause instanceof AuthError) throw cause;
+        const text = cause instanceof Error ? cause.message : "";
+        const busy = /database is (locked|busy)|SQLITE_BUSY/i.test(text);
+        if (busy && attempt < BUSY_TRIES) {
+          await pause(Math.min(5 * 2 ** attempt, 500) * (0.5 + Math.random()));
+          continue;
+        }
+        const advice = /closed|BadResource/i.test(`${text} ${(cause as Error)?.name}`)
+          ? "Keep the database open while the session is used"
+          : busy
+          ? "Try again when the database is less busy"
+          : text.startsWith("no answer")
+          ? `Check that the Deno KV database can be reached (${text})`
+          : "Check the Deno KV database";
+        throw new AuthError("storage_failed", `${advice}: cannot ${verb} ${where(key)}.`, {
+          cause,
+        });
+      }
+    }
+  }
+}
+
+/** Bytes are what every client of the database reads alike. */
+function isId(value: unknown, id: string): boolean {
+  return value instanceof Uint8Array && new TextDecoder().decode(value) === id;
+}
+
+function where(key: string): string {
+  return `"${key}" in Deno KV`;
+}
+
+function bytesOf(key: string, value: unknown): Uint8Array {
+  if (value instanceof Uint8Array && value.length >= HEADER) return value;
+  throw corrupt(where(key), "a value of another program");
+}
+
+function makeLock(key: string, path: KvKey): HeldKvLock {
+  const controller = new AbortController();
+  return {
+    path,
+    id: crypto.randomUUID(),
+    versionstamp: null,
+    signal: controller.signal,
+    lose(): AuthError {
+      const error = new AuthError(
+        "storage_failed",
+        `Read the state again: this program lost the lock of ${where(key)}, because it stood ` +
+          `still for more than ${LEASE_MS / 1000} s or the lock was removed. Nothing was written.`,
+      );
+      controller.abort(error);
+      return error;
+    },
+  };
 }

@@ -1,13 +1,25 @@
 /**
  * Keeps JSON objects in memory, for as long as the program runs.
  *
- * The work is that of `memory_store.ts`, which is loaded when it is first needed.
- *
  * @module
  */
 
-import type { MemoryStore } from "./memory_store.ts";
-import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./objects.ts";
+import {
+  checkKey,
+  checkObject,
+  checkPrefix,
+  type JsonObject,
+  type Lease,
+  type LockOptions,
+  notFound,
+  type ObjectStorageProvider,
+  Turns,
+} from "./objects.ts";
+
+interface Entry {
+  readonly text: string;
+  readonly mtime: number;
+}
 
 /**
  * Keeps JSON objects in memory; what goes in and out is a copy.
@@ -27,47 +39,62 @@ import type { JsonObject, Lease, LockOptions, ObjectStorageProvider } from "./ob
  * ```
  */
 export class MemoryStorage implements ObjectStorageProvider {
-  #opened: Promise<MemoryStore> | undefined;
-  #loaded: MemoryStore | undefined;
+  readonly #entries = new Map<string, Entry>();
+  readonly #turns = new Turns();
 
   /** Reads a copy of an object; `undefined` where there is none. */
   async load(key: string): Promise<JsonObject | undefined> {
-    return await (await this.#store()).load(key);
+    checkKey(key);
+    const entry = this.#entries.get(key);
+    return await Promise.resolve(entry && JSON.parse(entry.text));
   }
 
-  /** Keeps a copy of `value`. */
+  /** Keeps a copy of `value`, as it is at the time of the call. */
   async save(key: string, value: JsonObject): Promise<void> {
-    let text: string | undefined;
-    try {
-      // The copy is made before anyone can change the original.
-      text = JSON.stringify(value);
-    } catch { /* The store says what is wrong with it. */ }
-    await (await this.#store()).save(key, value, text);
+    checkKey(key);
+    checkObject(key, value);
+    this.#entries.set(key, { text: JSON.stringify(value), mtime: Date.now() });
+    await Promise.resolve();
   }
 
   /** Tells whether there is an object. */
   async exists(key: string): Promise<boolean> {
-    return await (await this.#store()).exists(key);
+    checkKey(key);
+    return await Promise.resolve(this.#entries.has(key));
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
-    return await (await this.#store()).mtime(key);
+    checkKey(key);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) throw notFound(key);
+    return await Promise.resolve(entry.mtime);
   }
 
   /** Gives an object another key, replacing what was there. */
   async rename(from: string, to: string): Promise<void> {
-    await (await this.#store()).rename(from, to);
+    checkKey(from);
+    checkKey(to);
+    const entry = this.#entries.get(from);
+    if (entry === undefined) throw notFound(from);
+    this.#entries.delete(from);
+    this.#entries.set(to, entry);
+    await Promise.resolve();
   }
 
   /** Removes an object, if there is one. */
   async delete(key: string): Promise<void> {
-    await (await this.#store()).delete(key);
+    checkKey(key);
+    this.#entries.delete(key);
+    await Promise.resolve();
   }
 
   /** Lists the keys that begin with `prefix`. */
   async *list(prefix: string): AsyncIterable<string> {
-    yield* (await this.#store()).list(prefix);
+    checkPrefix(prefix);
+    for (const key of [...this.#entries.keys()]) {
+      if (key.startsWith(prefix)) yield await Promise.resolve(key);
+    }
   }
 
   /**
@@ -81,12 +108,18 @@ export class MemoryStorage implements ObjectStorageProvider {
     body: (lease: Lease) => Promise<T>,
     options: LockOptions = {},
   ): Promise<T> {
-    return await (await this.#store()).withLock(key, body, options);
+    checkKey(key);
+    const release = await this.#turns.take(key, options, `the lock of "${key}"`);
+    try {
+      return await body({ signal: new AbortController().signal });
+    } finally {
+      release();
+    }
   }
 
   /** What `JSON.stringify()` shows: how many objects there are, never what they hold. */
   toJSON(): JsonObject {
-    return { storage: "memory", objects: this.#keys().length };
+    return { storage: "memory", objects: this.#entries.size };
   }
 
   /** What Node and Bun print: the keys, never what they hold. */
@@ -100,15 +133,8 @@ export class MemoryStorage implements ObjectStorageProvider {
   }
 
   #describe(): string {
-    return `MemoryStorage(${this.#keys().map((key) => JSON.stringify(key)).join(", ")})`;
-  }
-
-  #keys(): string[] {
-    return this.#loaded?.keys() ?? [];
-  }
-
-  #store(): Promise<MemoryStore> {
-    return this.#opened ??= import("./memory_store.ts")
-      .then(({ MemoryStore }) => this.#loaded = new MemoryStore());
+    return `MemoryStorage(${
+      [...this.#entries.keys()].map((key) => JSON.stringify(key)).join(", ")
+    })`;
   }
 }

@@ -16,7 +16,7 @@ import { readClient } from "../../lib/profiles/client_file.ts";
 import { normalizeProfileName, parseCallbackUrl, profileKey } from "../../lib/client.ts";
 import { chooseSession } from "../../lib/profiles/sources.ts";
 import { retryAfterMs } from "../../lib/exchange.ts";
-import { toPythonJson } from "../../lib/storage/json.ts";
+import { toPythonJson } from "../../lib/storage/files.ts";
 import { checkKey, checkObject, type JsonObject, parseObject } from "../../lib/storage/objects.ts";
 import { EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
