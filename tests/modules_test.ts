@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
   "lib/auth.ts",
-  "lib/auth_options.ts",
+  "lib/keeper/stored_session.ts",
   "lib/client.ts",
   "lib/clients/lazy.ts",
   "lib/environment.ts",

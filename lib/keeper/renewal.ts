@@ -13,7 +13,7 @@ import { profileKey } from "../client.ts";
 import { AuthError } from "../errors.ts";
 import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
-import { unrefTimer } from "../runtime.ts";
+import { isPermissionError, unrefTimer } from "../runtime.ts";
 import { abandonable } from "../waiting.ts";
 import {
   fingerprint,
@@ -137,7 +137,9 @@ export class Renewal {
       if (!this.#session.isService || need.background?.aborted) throw error;
       // A store that fails stops nobody who can sign in again.
       const failure = typed(error);
-      const isStore = failure instanceof AuthError && failure.code.startsWith("storage_");
+      // That the program may not use the store it chose is a mistake to mend, and told.
+      const isStore = failure instanceof AuthError && failure.code.startsWith("storage_") &&
+        !isPermissionError(failure.cause);
       if (!isStore) throw error;
       return await this.#signInUnstored(failure, need);
     }

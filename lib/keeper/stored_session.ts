@@ -266,8 +266,10 @@ export class StoredSession {
   async save(tokens: TokenSet, base: TokenSet | undefined, signedIn: boolean): Promise<void> {
     const storage = await this.store();
     if (signedIn && base === undefined) await this.setAside();
-    await this.#writeClient(signedIn);
+    if (signedIn) await this.#writeClient(true);
     await storage.save(this.tokenKey, tokens.toStored(base));
+    // The tokens are what must not be lost: what tells of their client can wait for the next time.
+    if (!signedIn) await this.#writeClient(false).catch(() => {});
     this.#ended = undefined;
     this.notKept = undefined;
   }
@@ -336,7 +338,7 @@ export class StoredSession {
     const { sharesWithCommandLine = false, storage } = await this.place();
     const key = profileKey(this.profileName, "auth_client");
     const stored = await this.#load(storage, "auth_client");
-    if (stored === undefined && writesClient === "if_present") return;
+    if (stored === undefined && (writesClient === "if_present" || !signedIn)) return;
     const kept = stored instanceof AuthError ? undefined : stored;
     const { audiences, authServer, callbackUrl, clientId, clientSecret, clientType } = this.client;
     const wanted: JsonObject = {

@@ -32,8 +32,16 @@ interface TypeScript {
   ModuleKind: { ESNext: number };
 }
 
-/** Starts workerd; every module of `lib/` that can be is loaded at once. */
-function start(options: IsolateOptions): Miniflare {
+/** What every worker here runs with: no compatibility layer for Node. */
+const COMMON = { host: "127.0.0.1", compatibilityDate: "2025-09-01", cf: false } as const;
+
+/** Starts workerd; without a bundle, every module of `lib/` that can be is loaded at once. */
+function start({ bundle, ...options }: IsolateOptions): Miniflare {
+  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
+  if (bundle !== undefined) {
+    const modules = [{ type: "ESModule", path: bundle, contents: readFileSync(bundle, "utf8") }];
+    return new Miniflare({ ...options, ...COMMON, modules });
+  }
   const ts = loadExtra<TypeScript>("typescript");
   const compilerOptions = {
     target: ts.ScriptTarget.ESNext,
@@ -56,18 +64,15 @@ function start(options: IsolateOptions): Miniflare {
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
 export { default } from "./tests/edge/worker.ts";`;
-  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
   return new Miniflare({
     ...options,
-    host: "127.0.0.1",
+    ...COMMON,
     modulesRoot: "/",
     modules: [
       { type: "ESModule", path: "/main.js", contents: main },
       { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
       ...modules,
     ],
-    compatibilityDate: "2025-09-01",
-    cf: false,
   });
 }
 

@@ -56,6 +56,8 @@ export interface IsolateOptions {
   kvNamespaces?: string[];
   /** Folder in which the namespaces outlive the isolate. */
   kvPersist?: string;
+  /** File with the worker as one bundle, in place of the modules one by one. */
+  bundle?: string;
 }
 
 /** Starts the worker of `tests/edge/worker.ts`, in a process of its own. */

@@ -42,8 +42,7 @@ test(
       assertEquals(outcomes.filter(({ code }) => code !== undefined), []);
       assertEquals(session.sandbox.log.count("token"), 1);
       const files = await readdir(join(session.root, ".planet", PROFILE));
-      const kept = ["auth_client.json", "discovery.json", "refresh_state.json", "token.json"];
-      assertEquals(files.sort(), kept);
+      assertEquals(files.sort(), ["auth_client.json", "discovery.json", "token.json"]);
     } finally {
       await Promise.all(workers.map((worker) => worker.kill()));
       await session.close();
