@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import type { ClientSettings } from "../../lib/client.ts";
+import type { ClientSettings } from "../../lib/setup.ts";
 import { Keeper, type KeeperOptions } from "../../lib/keeper/keeper.ts";
 import type { TokenServer } from "../../lib/keeper/renewal.ts";
 import { type SessionParts, StoredSession } from "../../lib/keeper/stored_session.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { MemoryStorage } from "../../lib/storage/stores.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
