@@ -5,7 +5,7 @@
  */
 
 import type { RenderCallbackPage } from "./callback/handler.ts";
-import { type AcknowledgementSource, checkText, type ClientSettings } from "./setup.ts";
+import { type AcknowledgementSource, checkText } from "./setup.ts";
 import { AuthError } from "./errors.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient } from "./oauth/client.ts";

@@ -649,7 +649,7 @@ test("Keeper forgets a wish for a pause that was noted after now: the clock was 
 });
 
 test("Keeper.adoptSignIn() takes another program's sign-in, and no renewal, for one", async () => {
-  const { make, server, storage } = world();
+  const { make, server } = world();
   const [keeper, sibling] = [make(), make()];
   await sibling.signIn(server.tokens(undefined, server.good));
   await keeper.authorization();
