@@ -29,7 +29,8 @@ export type {
   M2MOptions,
   SessionOptions,
   SessionOrigin,
-} from "./lib/options.ts";
+} from "./lib/setup.ts";
+export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
 export type {
   CallOptions,
@@ -48,8 +49,7 @@ export type {
 export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
-export type { Clock } from "./lib/waiting.ts";
-export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
+export type { Clock } from "./lib/runtime.ts";
 export {
   ApiError,
   AuthError,
@@ -83,17 +83,15 @@ export {
   deriveStorageKey,
   EncryptedStorage,
   type EncryptedStorageOptions,
-} from "./lib/storage/encrypted.ts";
-export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
-export {
   type KvAtomic,
   type KvEntry,
   type KvKey,
   type KvLike,
   KvStorage,
   type KvStorageOptions,
-} from "./lib/storage/kv.ts";
-export { MemoryStorage } from "./lib/storage/memory.ts";
+  MemoryStorage,
+} from "./lib/storage/stores.ts";
+export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";
 export type {
   JsonObject,
@@ -103,4 +101,3 @@ export type {
   ObjectStorageProvider,
 } from "./lib/storage/objects.ts";
 export type { LoginUI } from "./lib/terminal/ui.ts";
-export { VERSION } from "./lib/environment.ts";

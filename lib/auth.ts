@@ -9,17 +9,30 @@
  */
 
 import {
+  type AuthCodeOptions,
   BUILTIN_NAMES,
+  checkClientId,
+  checkKey,
+  checkScopes,
+  checkSessionOptions,
+  checkText,
   type ClientSettings,
+  type DefaultSessionOptions,
+  type DeviceCodeOptions,
+  invalid,
   isKey,
   isService,
   type KeySettings,
+  type ListProfilesOptions,
+  type M2MOptions,
   normalizeProfileName,
   parseCallbackUrl,
+  type PlanetEnvironment,
   type PrivateKeySource,
   profileKey,
-} from "./client.ts";
-import type { PlanetEnvironment } from "./environment.ts";
+  type SessionOptions,
+  type Setup,
+} from "./setup.ts";
 import { AuthError } from "./errors.ts";
 import { authenticatedFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/follow_up.ts";
@@ -28,28 +41,13 @@ import { StoredSession } from "./keeper/stored_session.ts";
 import type { Login } from "./login.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
 import type { PrivateKeyPem } from "./oauth/private_key.ts";
-import {
-  type AuthCodeOptions,
-  checkClientId,
-  checkKey,
-  checkScopes,
-  checkSessionOptions,
-  checkText,
-  type DefaultSessionOptions,
-  type DeviceCodeOptions,
-  invalid,
-  type ListProfilesOptions,
-  type M2MOptions,
-  type SessionOptions,
-  type Setup,
-} from "./options.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
 import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
-import type { JsonObject } from "./storage/objects.ts";
-import { type ChosenStorage, openSessionStorage, readNamedFile } from "./storage/select.ts";
+import type { ChosenStorage, JsonObject } from "./storage/objects.ts";
+import { openSessionStorage, readNamedFile } from "./storage/select.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { abandonable } from "./waiting.ts";
+import { abandonable } from "./runtime.ts";
 
 /** Waits for the head of an answer; one that comes too late is let go. */
 export async function answered(sent: Promise<Response>, signal: AbortSignal): Promise<Response> {

@@ -5,15 +5,14 @@
  */
 
 import type { RenderCallbackPage } from "./callback/handler.ts";
-import type { AcknowledgementSource, ClientSettings } from "./client.ts";
+import { type AcknowledgementSource, checkText } from "./setup.ts";
 import { AuthError } from "./errors.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient } from "./oauth/client.ts";
-import { checkText } from "./options.ts";
 import type { InteractiveLogin, LoginOptions } from "./sign_in/person.ts";
 import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { readNamedFile } from "./storage/select.ts";
-import { abandonable, linkedAbort } from "./waiting.ts";
+import { abandonable, linkedAbort } from "./runtime.ts";
 
 /** Longest time for a login, in milliseconds. */
 const LOGIN_TIMEOUT_MS = 300_000;

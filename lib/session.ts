@@ -10,10 +10,10 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions, DataAPI } from "./clients/data.ts";
 import { DataClient } from "./clients/lazy.ts";
-import { VERSION } from "./environment.ts";
+import { VERSION } from "./setup.ts";
 import { ClientError } from "./errors.ts";
 import type { Requester, RequestOptions } from "./http/requester.ts";
-import { type Clock, systemClock } from "./waiting.ts";
+import { type Clock, systemClock } from "./runtime.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
 export interface SessionHttpOptions {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ParsedCallbackUrl } from "../client.ts";
+import type { ParsedCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 

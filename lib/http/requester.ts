@@ -7,7 +7,7 @@
  * @module
  */
 
-import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
+import { abandonable, type Clock, linkedAbort, netRefusal, singleUse } from "../runtime.ts";
 import { answered, readBody, retryAfterMs } from "../exchange.ts";
 import {
   ApiError,
@@ -23,7 +23,6 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
-import { netRefusal, singleUse } from "../runtime.ts";
 import type { JsonValue } from "../storage/objects.ts";
 import { isDirect } from "./fetch.ts";
 import { canReplay, RedirectError, takeApart, withoutCredentials } from "./follow_up.ts";

@@ -9,13 +9,12 @@
  * @module
  */
 
-import type { ClientSettings } from "../client.ts";
+import type { ClientSettings } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { UnnamedEvent } from "../events.ts";
-import { unrefTimer } from "../runtime.ts";
+import { abandonable, type Clock, unrefTimer } from "../runtime.ts";
 import type { Lease } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
-import { abandonable, type Clock } from "../waiting.ts";
 import type { Renewal, TokenServer } from "./renewal.ts";
 import { fingerprint, type Found, SCHEME, type StoredSession, typed } from "./stored_session.ts";
 

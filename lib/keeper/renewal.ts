@@ -9,12 +9,11 @@
  * @module
  */
 
-import { profileKey } from "../client.ts";
+import { profileKey } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
-import { isPermissionError, unrefTimer } from "../runtime.ts";
-import { abandonable } from "../waiting.ts";
+import { abandonable, isPermissionError, unrefTimer } from "../runtime.ts";
 import {
   fingerprint,
   type Found,

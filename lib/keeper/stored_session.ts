@@ -8,13 +8,12 @@
  * @module
  */
 
-import { type ClientSettings, isService, profileKey, type ProfileObject } from "../client.ts";
+import { type ClientSettings, isService, profileKey, type ProfileObject } from "../setup.ts";
 import { AuthError, PlanetError } from "../errors.ts";
 import type { AuthEvent, UnnamedEvent } from "../events.ts";
-import type { JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
-import type { ChosenStorage } from "../storage/select.ts";
+import type { ChosenStorage, JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
 import { TokenSet } from "../token.ts";
-import type { Clock } from "../waiting.ts";
+import type { Clock } from "../runtime.ts";
 
 /** What precedes the token in the header (RFC 6750 §2.1). */
 export const SCHEME = "Bearer ";

@@ -10,7 +10,7 @@
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable } from "../waiting.ts";
+import { abandonable } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 import type { JsonObject } from "../storage/objects.ts";

@@ -9,28 +9,26 @@
 
 import {
   BUILTIN_NAMES,
-  isKey,
-  type KeySettings,
-  normalizeProfileName,
-  type ProfileClient,
-  profileKey,
-} from "../client.ts";
-import type { PlanetEnvironment } from "../environment.ts";
-import { AuthError } from "../errors.ts";
-import { readClientObject } from "../keeper/stored_session.ts";
-import {
   type CheckedOptions,
   checkKey,
   checkSessionOptions,
   checkText,
   type DefaultSessionOptions,
+  isKey,
+  type KeySettings,
   type ListProfilesOptions,
+  normalizeProfileName,
+  type PlanetEnvironment,
+  type ProfileClient,
+  profileKey,
   type SessionOptions,
   type Setup,
-} from "../options.ts";
+} from "../setup.ts";
+import { AuthError } from "../errors.ts";
+import { readClientObject } from "../keeper/stored_session.ts";
 import { isGranted, readEnv } from "../runtime.ts";
-import type { JsonObject } from "../storage/objects.ts";
-import { type ChosenStorage, openStorage, withSops } from "../storage/select.ts";
+import type { ChosenStorage, JsonObject } from "../storage/objects.ts";
+import { openStorage, withSops } from "../storage/select.ts";
 import { readClient } from "./client_file.ts";
 import {
   chooseSession,

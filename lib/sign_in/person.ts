@@ -17,7 +17,7 @@ import { AuthError } from "../errors.ts";
 import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
 import type { LoginUI } from "../terminal/ui.ts";
 import type { TokenSet } from "../token.ts";
-import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
+import { abandonable, type Clock, linkedAbort } from "../runtime.ts";
 import { forPerson, initiateDeviceLogin, type LoginProgress, pollDeviceLogin } from "./steps.ts";
 
 /** What signing in may do, and how the caller stops it. */

@@ -9,7 +9,7 @@
 import { AuthError } from "../errors.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";
-import type { Clock } from "../waiting.ts";
+import type { Clock } from "../runtime.ts";
 
 /**
  * What the server handed out for a device login (RFC 8628 §3.2), as received.

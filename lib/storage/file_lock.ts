@@ -38,8 +38,7 @@ import { basename } from "@std/path/basename";
 import { dirname } from "@std/path/dirname";
 import { join } from "@std/path/join";
 import { AuthError } from "../errors.ts";
-import { unrefTimer } from "../runtime.ts";
-import { abandonable } from "../waiting.ts";
+import { abandonable, unrefTimer } from "../runtime.ts";
 import { type Files, makeFolders, present } from "./files.ts";
 import { fileErrorCode, lockTimeout } from "./objects.ts";
 

@@ -77,6 +77,26 @@ export interface ObjectStorageProvider {
   ): Promise<T>;
 }
 
+/** A store, and why it is this one. */
+export interface ChosenStorage {
+  /** The store. */
+  readonly storage: ObjectStorageProvider;
+  /** Its kind; `custom` if the application brought its own. */
+  readonly kind: "file" | "kv" | "memory" | "custom";
+  /** Whether what it keeps outlives the program, as far as one can tell. */
+  readonly durable: boolean;
+  /** Whether the command line reads it too. */
+  readonly sharesWithCommandLine?: boolean;
+  /** Where it keeps things, as far as there is a place. */
+  readonly location?: string;
+  /** Why it was chosen. */
+  readonly reason: string;
+  /** What to do to have a store that lasts; present if this one does not, for want of another. */
+  readonly advice?: string;
+  /** Closes what was opened for it; present if there is such a thing. */
+  readonly close?: () => void;
+}
+
 const MAX_KEY = 1024;
 const MAX_SEGMENT = 200;
 const MAX_DEPTH = 64;

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { profileKey } from "../client.ts";
+import { profileKey } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import {
   homeVariable,
@@ -18,29 +18,8 @@ import {
   runtime,
 } from "../runtime.ts";
 import { FileStorage, openFiles } from "./file.ts";
-import { type KvLike, KvStorage } from "./kv.ts";
-import { MemoryStorage } from "./memory.ts";
-import type { ObjectStorageProvider } from "./objects.ts";
-
-/** A store, and why it is this one. */
-export interface ChosenStorage {
-  /** The store. */
-  readonly storage: ObjectStorageProvider;
-  /** Its kind; `custom` if the application brought its own. */
-  readonly kind: "file" | "kv" | "memory" | "custom";
-  /** Whether what it keeps outlives the program, as far as one can tell. */
-  readonly durable: boolean;
-  /** Whether the command line reads it too. */
-  readonly sharesWithCommandLine?: boolean;
-  /** Where it keeps things, as far as there is a place. */
-  readonly location?: string;
-  /** Why it was chosen. */
-  readonly reason: string;
-  /** What to do to have a store that lasts; present if this one does not, for want of another. */
-  readonly advice?: string;
-  /** Closes what was opened for it; present if there is such a thing. */
-  readonly close?: () => void;
-}
+import { type KvLike, KvStorage, MemoryStorage } from "./stores.ts";
+import type { ChosenStorage, ObjectStorageProvider } from "./objects.ts";
 
 /** The options of a session that say where its state is kept. */
 export interface StorageOptions {

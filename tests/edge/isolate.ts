@@ -39,8 +39,9 @@ const COMMON = { host: "127.0.0.1", compatibilityDate: "2025-09-01", cf: false }
 function start({ bundle, ...options }: IsolateOptions): Miniflare {
   const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
   if (bundle !== undefined) {
-    const modules = [{ type: "ESModule", path: bundle, contents: readFileSync(bundle, "utf8") }];
-    return new Miniflare({ ...options, ...COMMON, modules });
+    const contents = readFileSync(bundle, "utf8");
+    const modules = [{ type: "ESModule", path: "/main.js", contents }];
+    return new Miniflare({ ...options, ...COMMON, modulesRoot: "/", modules });
   }
   const ts = loadExtra<TypeScript>("typescript");
   const compilerOptions = {
@@ -48,15 +49,18 @@ function start({ bundle, ...options }: IsolateOptions): Miniflare {
     module: ts.ModuleKind.ESNext,
     verbatimModuleSyntax: true,
   };
-  const names = ["mod.ts", "tests/edge/worker.ts", ...modulesOf("lib"), ...modulesOf("examples")]
-    .concat("tests/_std/fs/mod.ts", "tests/_std/path/mod.ts");
+  /** What is used of @std: paths and files, which no edge has. */
+  const ofPaths = new Set<string>();
+  const names = ["mod.ts", "tests/edge/worker.ts", ...modulesOf("lib"), ...modulesOf("examples")];
   const modules = names.map((name) => {
     const text = readFileSync(ROOT + name, "utf8");
     const { outputText } = ts.transpileModule(text, { compilerOptions });
     const up = "../".repeat(name.split("/").length - 1);
-    // As the tests find them, with the stand-ins of tests/_std: they serve every sub-path.
+    for (const [, names] of outputText.matchAll(/import \{ ([\w, ]+) \} from "@std\//g)) {
+      names!.split(", ").forEach((each) => ofPaths.add(each));
+    }
     const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`)
-      .replace(/"@std\/(\w+)\/[\w-]+"/g, `"./${up}tests/_std/$1/mod.ts"`);
+      .replaceAll(/"@std\/[\w/-]+"/g, `"./${up}std.js"`);
     return { type: "ESModule", path: `/${name}`, contents };
   });
   const oauth4webapi = createRequire(import.meta.url).resolve("oauth4webapi");
@@ -64,6 +68,8 @@ function start({ bundle, ...options }: IsolateOptions): Miniflare {
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
 export { default } from "./tests/edge/worker.ts";`;
+  const std = `const none = () => { throw new Error("There are no files here."); };
+export { ${[...ofPaths].map((name) => `none as ${name}`).join(", ")} };`;
   return new Miniflare({
     ...options,
     ...COMMON,
@@ -71,6 +77,7 @@ export { default } from "./tests/edge/worker.ts";`;
     modules: [
       { type: "ESModule", path: "/main.js", contents: main },
       { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
+      { type: "ESModule", path: "/std.js", contents: std },
       ...modules,
     ],
   });

@@ -37,10 +37,10 @@ export function modulesOf(folder: string): string[] {
     .filter((name) => name.endsWith(".ts")).sort();
 }
 
-/** Modules of `lib/` that import from `node:`; workerd could not load them. */
+/** Modules of `lib/` that import `node:` in any form; workerd could not load them. */
 export function nodeModules(): string[] {
-  const imports = /\b(from|import|import\s*\()\s*["'`]node:/;
-  return modulesOf("lib").filter((name) => imports.test(readFileSync(ROOT + name, "utf8")));
+  const isOne = /(from|import)\s*\(?\s*["']node:/;
+  return modulesOf("lib").filter((name) => isOne.test(readFileSync(ROOT + name, "utf8")));
 }
 
 /** Tells whether a module is of one runtime, by its name. */

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import type { ClientSettings } from "../../lib/client.ts";
+import type { ClientSettings } from "../../lib/setup.ts";
 import { Keeper, type KeeperOptions } from "../../lib/keeper/keeper.ts";
 import type { TokenServer } from "../../lib/keeper/renewal.ts";
 import { type SessionParts, StoredSession } from "../../lib/keeper/stored_session.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { MemoryStorage } from "../../lib/storage/stores.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
@@ -649,7 +649,7 @@ test("Keeper forgets a wish for a pause that was noted after now: the clock was 
 });
 
 test("Keeper.adoptSignIn() takes another program's sign-in, and no renewal, for one", async () => {
-  const { make, server, storage } = world();
+  const { make, server } = world();
   const [keeper, sibling] = [make(), make()];
   await sibling.signIn(server.tokens(undefined, server.good));
   await keeper.authorization();

@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { writeFile } from "node:fs/promises";
-import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { KvStorage } from "../../lib/storage/kv.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { ObjectStorageProvider } from "../../lib/storage/objects.ts";
+import {
+  deriveStorageKey,
+  EncryptedStorage,
+  KvStorage,
+  MemoryStorage,
+} from "../../lib/storage/stores.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";

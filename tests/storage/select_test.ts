@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { FileStorage, openFiles } from "../../lib/storage/file.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { MemoryStorage } from "../../lib/storage/stores.ts";
 import { openSessionStorage } from "../../lib/storage/select.ts";
 import { SopsStorage } from "../../lib/storage/sops.ts";
 import { spawnSync } from "../_support/child_process.ts";
