@@ -95,7 +95,8 @@ async function openKv(noFiles: string): Promise<ChosenStorage | Missing> {
   if (runtime !== "deno") return [runtime === "other" ? "no Deno KV" : "", ""];
   const open = (Deno as { openKv?: () => Promise<unknown> }).openKv;
   if (open === undefined) {
-    return isDeploy() ? ["no Deno KV", ""] : ["no Deno KV", "run with --unstable-kv"];
+    const flag = "--unstable-kv";
+    return isDeploy() ? ["no Deno KV", ""] : [`no Deno KV (${flag})`, `run with ${flag}`];
   }
   try {
     const kv = await open() as KvLike & { close(): void };
