@@ -126,7 +126,7 @@ export async function chooseStorage(): Promise<ChosenStorage> {
   const kv = await openKv(noFiles[0]);
   if ("storage" in kv) return kv;
   const joined = (at: 0 | 1, by: string) => [noFiles[at], kv[at]].filter(Boolean).join(by);
-  return memory(`${joined(0, "; ")}: state ends with the program`, joined(1, ", or "));
+  return memory(joined(0, "; "), joined(1, ", or "));
 }
 
 /** The store of the options, or the one that fits this runtime. */
