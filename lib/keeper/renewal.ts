@@ -300,7 +300,7 @@ export class Renewal {
           if (!session.isService) {
             if (!isDead) throw error;
             await session.writeTrouble({ ...trouble, dead: mark });
-          } else if (NOT_REFUSED.includes(error.code)) throw error;
+          } else if (NOT_REFUSED.includes(error.code) || error.retryAt !== undefined) throw error;
         }
       }
     }
