@@ -423,7 +423,7 @@ export class Renewal {
         : `this program has forgotten the session (the server could not be told: ${revoked.code})`;
       throw new AuthError(
         storeFailed.code,
-        `Remove the stored session yourself: ${also}, but it could not be removed from the store. ${storeFailed.message}`,
+        `Look whether the session is still stored, and remove it: ${also}, but the store failed. ${storeFailed.message}`,
         { cause: storeFailed },
       );
     }
