@@ -109,10 +109,10 @@ export class Auth implements AsyncDisposable {
     } else {
       const { clock } = checked;
       const { onEvent, saveClientSecret, waitUntil } = options;
-      const { writesClient } = setup;
+      const { members, writesClient } = setup;
       const open = () => this.#storage();
-      const parts = { profileName, client, writesClient, saveClientSecret, open, clock, onEvent };
-      this.#session = new StoredSession(parts);
+      const who = { profileName, client, members, writesClient, saveClientSecret };
+      this.#session = new StoredSession({ ...who, open, clock, onEvent });
       authorizer = this.#keeper = new Keeper(this.#session, {
         server: () => this.#oauth(),
         waitUntil,
@@ -569,7 +569,10 @@ export class Auth implements AsyncDisposable {
     const { tokens } = await this.#keeperFor(call).known();
     const value = tokens?.[part];
     if (value !== undefined) return value;
-    throw this.#session!.needsPerson(`has no ${tokens === undefined ? "session" : what}`);
+    const found = tokens === undefined ? await this.#session!.read() : undefined;
+    throw this.#session!.needsPerson(
+      found === undefined || found.kind === "own" ? `has no ${what}` : found,
+    );
   }
 
   #keeperFor(call: string): Keeper<OAuthClient> {
