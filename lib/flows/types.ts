@@ -81,8 +81,8 @@ export interface AuthorizationCodeLogin extends InteractiveLogin {
 
 /**
  * What the server handed out for a device login (RFC 8628 §3.2), as received.
- * Survives JSON, so that another process can finish the login; `device_code` is
- * a secret and is not shown by `console.log`.
+ * Survives JSON, so that another process can finish the login; `device_code` and
+ * `code_verifier` are secrets and are not shown by `console.log`.
  */
 export interface DeviceAuthorization {
   /** Secret that the device presents when it asks for the tokens. */
@@ -97,4 +97,6 @@ export interface DeviceAuthorization {
   expires_in: number;
   /** Least pause between two polls, in seconds; 5 where absent. */
   interval?: number;
+  /** Secret of this library that polling presents too (RFC 7636 §4.1); none is sent if it is absent. */
+  code_verifier?: string;
 }
