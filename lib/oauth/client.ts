@@ -17,6 +17,7 @@ import {
   type Answer,
   asResponse,
   AuthorizationServer,
+  type Call,
   type CallOptions,
   type Endpoints,
   issuerMismatch,
@@ -96,11 +97,7 @@ type MakeRequest = (
 ) => Promise<Response>;
 
 /** How one of the client's calls differs from others. */
-interface SendOptions extends CallOptions {
-  readonly tries?: number;
-  readonly idempotent?: boolean;
-  readonly secrets?: readonly (string | undefined)[];
-}
+type SendOptions = Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries">;
 
 /** What messages call the endpoints. */
 const NAMES: Readonly<Record<keyof Endpoints, string>> = {
@@ -231,27 +228,11 @@ export class OAuthClient {
     } catch (error) {
       throw malformed("the authorization response", error);
     }
-    return await this.#token(
-      server,
-      (options, server, proof) =>
-        oauth.authorizationCodeGrantRequest(
-          server,
-          this.#client,
-          proof,
-          parameters,
-          redirectUri,
-          code_verifier,
-          options,
-        ),
-      (answer, client, json) =>
-        oauth.processAuthorizationCodeResponse(
-          server,
-          client,
-          answer,
-          json.id_token === undefined ? {} : { expectedNonce: nonce },
-        ),
-      { signal, secrets, spent: "login_required" },
-    );
+    const code = parameters.get("code");
+    if (!code) throw malformed("the authorization response", new Error("code is missing"));
+    const form = { code, code_verifier, redirect_uri: redirectUri };
+    const more = { nonce, secrets, signal, spent: "login_required" } as const;
+    return await this.#token("authorization_code", form, more);
   }
 
   /**
@@ -259,7 +240,6 @@ export class OAuthClient {
    * here too, so the request has a challenge; others ignore it (RFC 6749 §3.1).
    */
   async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
-    const server = await this.#server.about(["device_authorization_endpoint"], { signal });
     const what = "the device authorization response";
     const code_verifier = oauth.generateRandomCodeVerifier();
     const parameters = {
@@ -269,13 +249,13 @@ export class OAuthClient {
     };
     const { json } = await this.#send(
       "device_authorization_endpoint",
-      server,
       (options, server, proof) =>
         oauth.deviceAuthorizationRequest(server, this.#client, proof, parameters, options),
       { signal, secrets: [code_verifier] },
     );
     try {
-      await oauth.processDeviceAuthorizationResponse(server, this.#client, asResponse(json));
+      const { issuer } = this.#options;
+      await oauth.processDeviceAuthorizationResponse({ issuer }, this.#client, asResponse(json));
     } catch (error) {
       throw malformed(what, error);
     }
@@ -304,20 +284,11 @@ export class OAuthClient {
     grant: { readonly device_code: string; readonly code_verifier?: string | undefined },
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
-    const server = await this.#server.about(["token_endpoint"], { signal });
     const { code_verifier, device_code } = grant;
-    const additionalParameters = new URLSearchParams(code_verifier && { code_verifier });
+    const form = { device_code, ...(code_verifier === undefined ? {} : { code_verifier }) };
+    const more = { signal, tries: 1, spent: "device_code_expired" } as const;
     try {
-      return await this.#token(
-        server,
-        (options, server, proof) =>
-          oauth.deviceCodeGrantRequest(server, this.#client, proof, device_code, {
-            ...options,
-            additionalParameters,
-          }),
-        (answer, client) => oauth.processDeviceCodeResponse(server, client, answer),
-        { signal, tries: 1, spent: "device_code_expired" },
-      );
+      return await this.#token("urn:ietf:params:oauth:grant-type:device_code", form, more);
     } catch (error) {
       const word = error instanceof AuthError ? error.oauthError : undefined;
       if (word === "authorization_pending" || word === "slow_down") return word;
@@ -328,15 +299,8 @@ export class OAuthClient {
   /** Signs in as the client itself (RFC 6749 §4.4). */
   async clientCredentials(options: CallOptions = {}): Promise<TokenSet> {
     this.#authentication.becomesServiceAccount();
-    const server = await this.#server.about(["token_endpoint"], options);
-    const parameters = { ...this.#options.extra, ...this.#scopeAndAudience() };
-    return await this.#token(
-      server,
-      (more, server, proof) =>
-        oauth.clientCredentialsGrantRequest(server, this.#client, proof, parameters, more),
-      (answer, client) => oauth.processClientCredentialsResponse(server, client, answer),
-      options,
-    );
+    const form = { ...this.#options.extra, ...this.#scopeAndAudience() };
+    return await this.#token("client_credentials", form, options);
   }
 
   /**
@@ -348,14 +312,8 @@ export class OAuthClient {
   async refresh(current: TokenSet, options: CallOptions = {}): Promise<TokenSet> {
     const { accessToken, idToken, refreshToken } = current;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
-    const server = await this.#server.about(["token_endpoint"], options);
-    return await this.#token(
-      server,
-      (more, server, proof) =>
-        oauth.refreshTokenGrantRequest(server, this.#client, proof, refreshToken, more),
-      (answer, client) => oauth.processRefreshTokenResponse(server, client, answer),
-      { ...options, previous: current, secrets: [accessToken, idToken] },
-    );
+    const more = { ...options, previous: current, secrets: [accessToken, idToken] };
+    return await this.#token("refresh_token", { refresh_token: refreshToken }, more);
   }
 
   /** Asks the server to forget `token` (RFC 7009 §2.1). */
@@ -364,15 +322,10 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<void> {
-    const server = await this.#server.about(["revocation_endpoint"], { signal });
     await this.#send(
       "revocation_endpoint",
-      server,
       (options, server, proof) =>
-        oauth.revocationRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        }),
+        oauth.revocationRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal },
     );
   }
@@ -387,34 +340,25 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const name = "introspection_endpoint";
-    const server = await this.#server.about([name], { signal });
     const { json } = await this.#send(
-      name,
-      server,
+      "introspection_endpoint",
       (options, server, proof) =>
-        oauth.introspectionRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        }),
+        oauth.introspectionRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal, idempotent: true },
     );
     if (typeof json?.active === "boolean") return json;
-    throw malformed(`the ${NAMES[name]}`, new Error("active is missing"));
+    throw malformed("the introspection endpoint", new Error("active is missing"));
   }
 
   /** Asks the server who signed in (OpenID Connect Core §5.3). */
   async userinfo(accessToken: string, signal?: AbortSignal): Promise<JsonObject> {
-    const name = "userinfo_endpoint";
-    const server = await this.#server.about([name], { signal });
     const { json } = await this.#send(
-      name,
-      server,
+      "userinfo_endpoint",
       (options, server) => oauth.userInfoRequest(server, this.#client, accessToken, options),
       { signal, idempotent: true },
     );
     if (typeof json?.sub === "string") return json;
-    throw malformed(`the ${NAMES[name]}`, new Error("sub is missing"));
+    throw malformed("the userinfo endpoint", new Error("sub is missing"));
   }
 
   /**
@@ -456,9 +400,8 @@ export class OAuthClient {
   }
 
   async #fetchKeys(signal: AbortSignal): Promise<readonly JsonObject[]> {
-    const server = await this.#server.about(["jwks_uri"], { signal });
     const what = "the server's key set";
-    const { json } = await this.#send("jwks_uri", server, (options, server) => {
+    const { json } = await this.#send("jwks_uri", (options, server) => {
       const url = this.#server.page(server.jwks_uri!, what);
       return options[oauth.customFetch](url, { headers: { accept: "application/json" } });
     }, { idempotent: true, signal });
@@ -492,10 +435,14 @@ export class OAuthClient {
   /** One call of an endpoint, proved if the request asks for that. */
   async #send(
     name: keyof Endpoints,
-    server: Metadata,
     request: MakeRequest,
     options: SendOptions,
   ): Promise<Answer> {
+    // An assertion names the token endpoint.
+    const needs = this.#options.privateKey === undefined
+      ? [name]
+      : [name, "token_endpoint"] as const;
+    const server = await this.#server.about(needs, options);
     this.#endpoint(server, name);
     const proof = this.#authentication.forCall();
     return await this.#server.send({
@@ -510,33 +457,41 @@ export class OAuthClient {
 
   /** One call of the token endpoint, checked by oauth4webapi. */
   async #token(
-    server: Metadata,
-    request: MakeRequest,
-    check: (answer: Response, client: oauth.Client, json: JsonObject) => Promise<unknown>,
+    grantType: string,
+    form: Record<string, string>,
     options: SendOptions & {
+      /** `nonce` that an ID token must have. */
+      nonce?: string;
       previous?: TokenSet;
       /** What `invalid_grant` means here; default `session_expired`. */
       spent?: "login_required" | "device_code_expired";
     },
   ): Promise<TokenSet> {
-    const { previous, spent, ...more } = options;
-    const what = "the token endpoint";
-    const { clock } = this.#options;
+    const { nonce, previous, spent, ...more } = options;
+    const { clock, issuer } = this.#options;
     let answer: Answer;
+    let used: Metadata = { issuer };
     try {
-      answer = await this.#send("token_endpoint", server, request, more);
-    } catch (error) {
-      if (spent && error instanceof AuthError && error.oauthError === "invalid_grant") {
-        throw new AuthError(
-          spent,
-          "Start signing in again: the code has expired or was used already.",
-          { oauthError: "invalid_grant" },
+      answer = await this.#send("token_endpoint", (options, server, proof) => {
+        used = server;
+        return oauth.genericTokenEndpointRequest(
+          server,
+          this.#client,
+          proof,
+          grantType,
+          form,
+          options,
         );
+      }, more);
+    } catch (error) {
+      if (!spent || !(error instanceof AuthError) || error.oauthError !== "invalid_grant") {
+        throw error;
       }
-      throw error;
+      const found = "Start signing in again: the code has expired or was used already.";
+      throw new AuthError(spent, found, { oauthError: "invalid_grant" });
     }
     const { aheadMs, json } = answer;
-    if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    if (json === undefined) throw malformed("the token endpoint", new Error("no JSON object"));
     // A token set must not be lost over a member that nobody needs, least of all
     // a rotated one: absent or odd optional members are left out of the check.
     const shown: JsonObject = { ...json };
@@ -550,14 +505,23 @@ export class OAuthClient {
     if (previous !== undefined) delete shown.id_token;
     // An ID token has the server's times.
     const skew = Math.round((clock.now() + (aheadMs ?? 0) - Date.now()) / 1000);
+    const client = { ...this.#client, [oauth.clockSkew]: skew };
     try {
-      await check(asResponse(shown), { ...this.#client, [oauth.clockSkew]: skew }, shown);
+      await (nonce === undefined || shown.id_token === undefined
+        ? oauth.processGenericTokenEndpointResponse(used, client, asResponse(shown))
+        : oauth.processAuthorizationCodeResponse(used, client, asResponse(shown), {
+          expectedNonce: nonce,
+        }));
     } catch (error) {
       throw malformed("the token response", error);
     }
     const tokens = TokenSet.fromResponse(json, clock.now(), previous);
     return aheadMs === undefined ? tokens : tokens.byClockAhead(aheadMs);
   }
+}
+
+function withHint(options: RequestOptions, token_type_hint: string) {
+  return { ...options, additionalParameters: { token_type_hint } };
 }
 
 /** What a code verifier is announced by (RFC 7636 §4.3). */

@@ -146,13 +146,10 @@ export class ClientAuthentication {
     if (clientSecret === undefined) return "none";
     if (this.#place !== undefined) return this.#place;
     const offered = placesOffered(server);
-    if (this.#isServiceAccount) {
-      const onlyBasic = offered.length > 0 && !offered.includes("client_secret_post");
-      return onlyBasic ? "client_secret_basic" : "client_secret_post";
-    }
-    const onlyPost = offered.length > 0 && !offered.includes("client_secret_basic");
-    const prefersPost = offered.length > 1 && !readsAlike(this.#clientId, clientSecret);
-    return onlyPost || prefersPost ? "client_secret_post" : "client_secret_basic";
+    const prefersPost = this.#isServiceAccount ||
+      offered.length > 0 && !readsAlike(this.#clientId, clientSecret);
+    const preferred = prefersPost ? "client_secret_post" : "client_secret_basic";
+    return offered.length === 0 || offered.includes(preferred) ? preferred : otherPlace(preferred);
   }
 
   /** Changes the place for the secret after it was refused in another; `false`: it has no other. */

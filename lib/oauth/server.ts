@@ -14,7 +14,7 @@ import { AuthError, type AuthErrorCode } from "../errors.ts";
 import { answered, readBody, retryAfterMs } from "../exchange.ts";
 import { netRefusal, runtime, singleUse, unrefTimer } from "../runtime.ts";
 import type { JsonObject } from "../storage/objects.ts";
-import { abandonable, type Clock } from "../waiting.ts";
+import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */
 const TIMEOUT_MS = 30_000;
@@ -36,6 +36,9 @@ const LONGEST_PAUSE_MS = 5_000;
 
 /** How long what was found out about a server is used, in milliseconds: a day. */
 const METADATA_LIFE_MS = 86_400_000;
+
+/** How long what the server has just said need not be asked again, in milliseconds. */
+const NEWS_MS = 5_000;
 
 /** Clocks that differ by less agree, in milliseconds: an answer takes a while, and dates are whole seconds. */
 const SAME_TIME_MS = 30_000;
@@ -136,28 +139,23 @@ export interface Answer {
   readonly aheadMs?: number;
 }
 
-/** Codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2 and their meaning for a session. */
-const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(Object.entries({
+/** What the codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2 mean for a session. */
+const MEANING: Readonly<Record<string, string>> = {
   access_denied: "access_denied",
-  account_selection_required: "login_required",
-  consent_required: "login_required",
-  expired_token: "device_code_expired",
-  insufficient_scope: "client_rejected",
-  interaction_required: "login_required",
-  invalid_client: "client_rejected",
-  invalid_grant: "session_expired",
-  invalid_request: "client_rejected",
-  invalid_scope: "client_rejected",
-  invalid_target: "client_rejected",
-  invalid_token: "session_expired",
-  login_required: "login_required",
-  server_error: "server_error",
-  slow_down: "throttled",
-  temporarily_unavailable: "server_error",
-  unauthorized_client: "client_rejected",
-  unsupported_grant_type: "client_rejected",
-  unsupported_response_type: "client_rejected",
-}));
+  client_rejected: "insufficient_scope invalid_client invalid_request invalid_scope " +
+    "invalid_target unauthorized_client unsupported_grant_type unsupported_response_type",
+  device_code_expired: "expired_token",
+  login_required: "account_selection_required consent_required interaction_required login_required",
+  server_error: "server_error temporarily_unavailable",
+  session_expired: "invalid_grant invalid_token",
+  throttled: "slow_down",
+};
+
+const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(
+  Object.entries(MEANING).flatMap(([code, words]) =>
+    words.split(" ").map((word) => [word, code as AuthErrorCode] as const)
+  ),
+);
 
 const ADVICE: Readonly<Partial<Record<string, string>>> = {
   access_denied: "Sign in again and choose Allow",
@@ -310,49 +308,36 @@ const NO_TLS =
   /certificate|CERT_|_CERT|ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO_|secure TLS|handshake eof|received (?:corrupt message|fatal alert)/;
 
 /**
- * A failure of `fetch` without what else it carries: a socket, an answer, or what an application's own
- * `fetch` puts there of the request.
+ * Turns a failure of `fetch` into our error. Its cause has the words and codes of all causes, without
+ * what else they carry: a socket, an answer, or what an application's own `fetch` puts there.
  */
-function plainCause(
-  error: unknown,
-  secrets: readonly (string | undefined)[],
-  depth = 0,
-): (Error & { code?: string }) | undefined {
-  if (!(error instanceof Error) && depth === 0) return undefined;
-  const { cause, code, message, name } = Object(error) as Record<string, unknown>;
-  const plain: Error & { code?: string } = new Error(shownText(String(message ?? ""), secrets));
-  if (typeof name === "string") plain.name = name;
-  if (typeof code === "string") plain.code = code;
-  if (typeof cause === "object" && cause !== null && depth < 4) {
-    plain.cause = plainCause(cause, secrets, depth + 1);
-  }
-  return plain;
-}
-
-/** Turns a failure of `fetch` into our error. */
 function networkError(cause: unknown, url: string, secrets: readonly string[]): AuthError {
   const denied = netRefusal(cause, url);
   if (denied !== undefined) return denied;
   const { origin } = new URL(url);
-  const plain = plainCause(cause, secrets);
-  let text = "";
+  const words: string[] = [];
   let reason = "";
-  for (let error: unknown = plain; error instanceof Error; error = error.cause) {
-    const { code } = error as { code?: string };
-    text += ` ${code ?? ""} ${error.message}`;
-    reason = code ?? error.message.replace(/^.*\(Connect\): /, "");
+  for (let at = cause; typeof at === "object" && at !== null && words.length < 10;) {
+    const { cause, code, message } = at as Record<string, unknown>;
+    reason = shownText(String(message ?? ""), secrets);
+    words.push(reason);
+    if (typeof code === "string") words.push(reason = code);
+    at = cause;
   }
-  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
+  const text = words.join(": ");
   const isUnsent = NO_CONNECTION.test(text) && !WHILE_CONNECTED.test(text);
+  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
   const failure = new AuthError(
     "network",
     NO_TLS.test(text)
-      ? `Check the address; if the server or your network has a certificate authority of its own, set ${variable} to ` +
-        `the file with its certificate: no secure connection (TLS) to ${origin} (${reason}).`
+      ? `Check the address; if the server or your network has a certificate authority of its own, set ${variable} ` +
+        `to the file with its certificate: no secure connection (TLS) to ${origin} (${
+          reason.replace(/^.*\(Connect\): /, "")
+        }).`
       : isUnsent
       ? `Check the network, or try again later: no connection to ${origin}.`
       : `Try again: the connection to ${origin} broke off before the answer was complete.`,
-    plain === undefined ? {} : { cause: plain },
+    { cause: new Error(text) },
   );
   if (isUnsent) unsent.add(failure);
   return failure;
@@ -432,21 +417,16 @@ async function exchange(
   // A connection that is kept may be closing as a one-time token goes out on it: Deno would send the
   // token twice, Bun would lose it. Who brings a `fetch` of their own chooses the connection under Deno.
   const own = isPost && options.fetch === undefined ? singleUse() : undefined;
-  const controller = new AbortController();
+  const { abort, release, signal } = linkedAbort(options.signal);
   const late = new AuthError(
     "timeout",
     `Try again, or check the network: ${origin} did not answer within ${TIMEOUT_MS / 1000} s.`,
   );
-  const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS);
+  const timer = setTimeout(() => abort(late), TIMEOUT_MS);
   if (options.background) unrefTimer(timer);
-  const caller = options.signal;
-  const onAbort = () => controller.abort(caller?.reason);
-  if (caller?.aborted) onAbort();
-  caller?.addEventListener("abort", onAbort, { once: true });
   try {
-    const { signal } = controller;
     const sent: RequestInit & { client?: unknown } = {
-      method: init.method ?? "GET",
+      ...init,
       headers: Object.fromEntries(headers),
       ...(body === undefined ? {} : { body }),
       redirect: "manual",
@@ -475,12 +455,12 @@ async function exchange(
       ...(Math.abs(aheadMs) > SAME_TIME_MS && Math.abs(aheadMs) <= OFF_MS ? { aheadMs } : {}),
     };
   } catch (error) {
-    if (controller.signal.aborted) throw controller.signal.reason;
+    signal.throwIfAborted();
     throw networkError(error, url, secrets);
   } finally {
     clearTimeout(timer);
     own?.close();
-    caller?.removeEventListener("abort", onAbort);
+    release();
   }
 }
 
@@ -502,31 +482,25 @@ function asAuthError(error: unknown, what: string): unknown {
   return isForeign ? malformed(`the address of ${what}`, error) : error;
 }
 
-/** Work that several callers wait for. It is ended when the last of them has given up. */
+/** Work that several callers wait for, one at a time. It is ended when the last of them has given up. */
 export class SharedWork<T> {
-  readonly #controller = new AbortController();
-  readonly #work: Promise<T>;
-  #isOver = false;
-  #waiting = 0;
+  #going: { controller: AbortController; work: Promise<T>; waiting: number } | undefined;
 
-  /** Starts the work; its signal tells when nobody waits for it any more. */
-  constructor(start: (signal: AbortSignal) => Promise<T>) {
-    this.#work = start(this.#controller.signal).finally(() => this.#isOver = true);
-    this.#work.catch(() => {});
-  }
-
-  /** Whether it was ended before it was done. */
-  get isGivenUp(): boolean {
-    return this.#controller.signal.aborted;
-  }
-
-  /** Waits for the result; gives up when `signal` aborts, and rejects with its reason. */
-  async wait(signal?: AbortSignal): Promise<T> {
-    this.#waiting++;
+  /** Joins the work that goes on, or starts one; rejects with the reason of `signal` when that aborts. */
+  async run(start: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.#going === undefined) {
+      const controller = new AbortController();
+      this.#going = { controller, work: start(controller.signal), waiting: 0 };
+    }
+    const going = this.#going;
+    going.waiting++;
     try {
-      return await abandonable(this.#work, signal);
+      return await abandonable(going.work, signal);
     } finally {
-      if (--this.#waiting === 0 && !this.#isOver) this.#controller.abort(signal?.reason);
+      if (--going.waiting === 0) {
+        if (this.#going === going) this.#going = undefined;
+        going.controller.abort(signal?.reason);
+      }
     }
   }
 }
@@ -539,8 +513,6 @@ interface Known {
   readonly readAtMs: number;
   /** Whether both places for metadata were looked at. */
   readonly isComplete: boolean;
-  /** Whether this process has asked the server itself. */
-  readonly isFetched: boolean;
 }
 
 const DOCUMENT = "the discovery document";
@@ -552,17 +524,16 @@ const DOCUMENT = "the discovery document";
 export class AuthorizationServer {
   readonly #options: ServerOptions;
   readonly #insecure: boolean;
-  #known: SharedWork<Known> | undefined;
-  #completing: SharedWork<Known> | undefined;
-  #rereading: SharedWork<Known> | undefined;
-  /** What was known last; will do if there is nothing newer to be had. */
-  #last: Known | undefined;
-  /** When what is known was found, in epoch milliseconds. */
-  #foundAtMs = 0;
+  readonly #finding = new SharedWork<Known>();
+  readonly #completing = new SharedWork<Known>();
+  readonly #rereading = new SharedWork<Known>();
+  #known: Known | undefined;
+  /** Since when what is known is good for a day, in epoch milliseconds. */
+  #knownSinceMs = 0;
+  /** When the server itself was asked last, in epoch milliseconds. */
+  #askedAtMs = Number.NEGATIVE_INFINITY;
   /** Whether what is kept may be used; not after it failed. */
   #trustsKept = true;
-  /** What the server said for the very call that uses it. */
-  readonly #justRead: WeakSet<Metadata> = new WeakSet();
   #aheadMs = 0;
 
   /** Knows what `options` say; nothing is sent yet. */
@@ -599,14 +570,11 @@ export class AuthorizationServer {
     if (needs.length > 0 && !lacks(endpoints)) {
       return { issuer: expectedIssuer ?? issuer, ...endpoints };
     }
-    const wasKnown = this.#known !== undefined;
     let known = await this.#discover(options);
     if (!known.isComplete && lacks({ ...known.document, ...endpoints })) {
       known = await this.#complete(known, options);
     }
-    const server = { ...known.document, ...endpoints } as Metadata;
-    if (!wasKnown && known.isFetched) this.#justRead.add(server);
-    return server;
+    return { ...known.document, ...endpoints } as Metadata;
   }
 
   /**
@@ -660,7 +628,7 @@ export class AuthorizationServer {
     if (!(failure instanceof AuthError) || failure.oauthError !== undefined) return;
     if (failure.retryAt !== undefined || this.#options.metadata === undefined) return;
     this.#trustsKept = false;
-    this.#known = this.#last = undefined;
+    this.#known = undefined;
   }
 
   /**
@@ -672,46 +640,41 @@ export class AuthorizationServer {
     name: keyof Endpoints,
     { background, signal }: CallOptions,
   ): Promise<Metadata | undefined> {
-    const { endpoints = {} } = this.#options;
-    if (endpoints[name] !== undefined || this.#justRead.has(server)) return undefined;
-    if (this.#rereading === undefined || this.#rereading.isGivenUp) {
+    const { clock, endpoints = {} } = this.#options;
+    if (endpoints[name] !== undefined) return undefined;
+    let known = this.#known;
+    if (clock.now() - this.#askedAtMs > NEWS_MS) {
       // A caller waits, and has an error already.
-      const work = this.#rereading = new SharedWork((signal) =>
-        this.#fetch({ background, signal, tries: 1 })
-          .then((known) => this.#knows(known))
-          .finally(() => work === this.#rereading && (this.#rereading = undefined))
-      );
+      const reread = (signal: AbortSignal) => this.#fetch({ background, signal, tries: 1 });
+      known = await this.#rereading.run(reread, signal).catch(() => undefined);
+      signal?.throwIfAborted();
     }
-    const now = await this.#rereading.wait(signal).catch(() => signal?.throwIfAborted());
-    const address = now?.document[name];
+    const address = known?.document[name];
     if (address === undefined || address === server[name]) return undefined;
-    return { ...now!.document, ...endpoints } as Metadata;
-  }
-
-  #knows(known: Known): Known {
-    this.#known = new SharedWork(() => Promise.resolve(known));
-    return this.#last = known;
+    return { ...known!.document, ...endpoints } as Metadata;
   }
 
   /**
    * Finds the endpoints once a day. A failed look-up is not kept; a caller that gives up does not
    * end it for the others.
    */
-  #discover({ background, signal }: CallOptions): Promise<Known> {
-    const before = this.#known;
-    if (before === undefined || before.isGivenUp || !this.#isFresh(this.#foundAtMs)) {
-      this.#foundAtMs = this.#options.clock.now();
-      const work = this.#known = new SharedWork(async (signal) => {
-        try {
-          return this.#last = await this.#kept() ?? await this.#fetch({ background, signal });
-        } catch (error) {
-          if (this.#last !== undefined) return this.#last;
-          if (this.#known === work) this.#known = undefined;
-          throw error;
-        }
-      });
-    }
-    return this.#known!.wait(signal);
+  async #discover({ background, signal }: CallOptions): Promise<Known> {
+    const old = this.#known;
+    if (old !== undefined && this.#isFresh(this.#knownSinceMs)) return old;
+    return await this.#finding.run(async (signal) => {
+      try {
+        return await this.#kept() ?? await this.#fetch({ background, signal });
+      } catch (error) {
+        if (old === undefined || signal.aborted) throw error;
+        // What is old will do if there is nothing newer to be had.
+        return this.#knows(old);
+      }
+    }, signal);
+  }
+
+  #knows(known: Known, sinceMs = this.#options.clock.now()): Known {
+    this.#knownSinceMs = sinceMs;
+    return this.#known = known;
   }
 
   #isFresh(sinceMs: number): boolean {
@@ -736,8 +699,7 @@ export class AuthorizationServer {
     } catch {
       return undefined;
     }
-    this.#foundAtMs = readAtMs;
-    return { document, readAtMs, isComplete: is_complete === true, isFetched: false };
+    return this.#knows({ document, readAtMs, isComplete: is_complete === true }, readAtMs);
   }
 
   /** Keeping what was found is a courtesy to others; who cannot goes on without. */
@@ -758,32 +720,25 @@ export class AuthorizationServer {
     const isComplete = nobodyThere(first);
     const answer = isComplete ? await this.#ask("oauth2", options) : first;
     if (nobodyThere(answer)) throwForAnswer(first, DOCUMENT);
-    const document = await this.#checked(answer);
-    const readAtMs = this.#foundAtMs = this.#options.clock.now();
-    const known = { document, readAtMs, isComplete, isFetched: true };
+    const readAtMs = this.#askedAtMs = this.#options.clock.now();
+    const known = this.#knows({ document: await this.#checked(answer), readAtMs, isComplete });
     await this.#keep(known);
     return known;
   }
 
   /** Adds what only the RFC 8414 document says; one look a day, whatever comes of it. */
   #complete(known: Known, { background, signal }: CallOptions): Promise<Known> {
-    if (this.#completing === undefined || this.#completing.isGivenUp) {
-      const work = this.#completing = new SharedWork(async (signal) => {
-        const complete = { ...known, isComplete: true };
-        try {
-          const answer = await this.#ask("oauth2", { background, signal, tries: 1 });
-          if (!nobodyThere(answer)) {
-            complete.document = { ...await this.#checked(answer), ...known.document };
-          }
-          await this.#keep(complete);
-        } catch {
-          signal.throwIfAborted();
-        }
-        if (work === this.#completing) this.#completing = undefined;
-        return this.#knows(complete);
-      });
-    }
-    return this.#completing.wait(signal);
+    return this.#completing.run(async (signal) => {
+      let { document } = known;
+      try {
+        const answer = await this.#ask("oauth2", { background, signal, tries: 1 });
+        if (!nobodyThere(answer)) document = { ...await this.#checked(answer), ...document };
+        await this.#keep({ ...known, document, isComplete: true });
+      } catch {
+        signal.throwIfAborted();
+      }
+      return this.#knows({ ...known, document, isComplete: true }, this.#knownSinceMs);
+    }, signal);
   }
 
   async #ask(

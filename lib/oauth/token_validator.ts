@@ -65,8 +65,9 @@ type KeySet = ReturnType<typeof createLocalJWKSet>;
 export class TokenValidator {
   readonly #fetchKeys: (signal: AbortSignal) => Promise<readonly JsonObject[]>;
   readonly #now: () => number;
-  #keys: SharedWork<KeySet> | undefined;
-  #fetchedAtMs = 0;
+  readonly #reading = new SharedWork<KeySet>();
+  #keys: KeySet | undefined;
+  #readAtMs = 0;
 
   /** Uses keys that `fetchKeys` gets, and the time in epoch milliseconds that `now` tells. */
   constructor(
@@ -88,43 +89,40 @@ export class TokenValidator {
     demands: TokenDemands,
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const ageMs = this.#now() - this.#fetchedAtMs;
-    const keys = ageMs >= 0 && ageMs < KEYS_LIFE_MS ? this.#keys : undefined;
-    const used = keys === undefined || keys.isGivenUp ? this.#read() : keys;
     let claims: JsonObject;
     try {
-      claims = await this.#verify(token, demands, await used.wait(signal));
+      claims = await this.#verify(token, demands, KEYS_LIFE_MS, signal)
+        .catch((error) => {
+          if (codeOf(error) !== "ERR_JWKS_NO_MATCHING_KEY") throw error;
+          // The server may have new keys since.
+          return this.#verify(token, demands, LEAST_PAUSE_MS, signal);
+        });
     } catch (error) {
-      // The server may have new keys since; tokens that anybody made up cost it little.
-      const isUnknownKey = codeOf(error) === "ERR_JWKS_NO_MATCHING_KEY";
-      const mayAsk = this.#keys !== used || this.#now() - this.#fetchedAtMs >= LEAST_PAUSE_MS;
-      if (!isUnknownKey || !mayAsk) throw asAuthError(error);
-      const fresh = this.#keys === used ? this.#read() : this.#keys ?? this.#read();
-      const keySet = await fresh.wait(signal);
-      claims = await this.#verify(token, demands, keySet).catch((error) => {
-        throw asAuthError(error);
-      });
+      throw asAuthError(error);
     }
     checkAuthorizedParty(claims, demands);
     checkScopes(claims, demands.scopesAnyOf ?? []);
     return claims;
   }
 
-  #read(): SharedWork<KeySet> {
-    this.#fetchedAtMs = this.#now();
-    const work = this.#keys = new SharedWork(async (signal) => {
-      try {
-        return createLocalJWKSet({ keys: await this.#fetchKeys(signal) as unknown as JWK[] });
-      } catch (error) {
-        if (this.#keys === work) this.#keys = undefined;
-        throw error;
-      }
-    });
-    return work;
+  /** The keys, no older than `mostMs`. */
+  async #keysOf(mostMs: number, signal?: AbortSignal): Promise<KeySet> {
+    const ageMs = this.#now() - this.#readAtMs;
+    if (this.#keys !== undefined && ageMs >= 0 && ageMs < mostMs) return this.#keys;
+    return await this.#reading.run(async (signal) => {
+      const keys = await this.#fetchKeys(signal);
+      this.#readAtMs = this.#now();
+      return this.#keys = createLocalJWKSet({ keys: keys as unknown as JWK[] });
+    }, signal);
   }
 
-  async #verify(token: string, demands: TokenDemands, keys: KeySet): Promise<JsonObject> {
-    const { audience, issuer } = demands;
+  async #verify(
+    token: string,
+    { audience, issuer }: TokenDemands,
+    mostMs: number,
+    signal?: AbortSignal,
+  ): Promise<JsonObject> {
+    const keys = await this.#keysOf(mostMs, signal);
     const { payload } = await jwtVerify(token, keys, {
       algorithms: ALGORITHMS,
       audience,
