@@ -52,21 +52,25 @@ export interface OAuthClientOptions extends ServerOptions, ClientProof {
   readonly scopes: readonly string[];
 }
 
-/** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
-export interface DeviceAnswer extends JsonObject {
-  /** Secret that polling presents. */
+/**
+ * What the server handed out for a device login (RFC 8628 §3.2), as received.
+ * Survives JSON, so that another process can finish the login; `device_code` and
+ * `code_verifier` are secrets and are not shown by `console.log`.
+ */
+export interface DeviceAuthorization {
+  /** Secret that the device presents when it asks for the tokens. */
   device_code: string;
-  /** What the person types. */
+  /** What the person types at `verification_uri`. */
   user_code: string;
-  /** Where the person types it. */
+  /** Where the person confirms. */
   verification_uri: string;
-  /** The same with the code in it. */
+  /** The same with the code in it, if the server offers it. */
   verification_uri_complete?: string;
-  /** Life of both codes in seconds. */
+  /** Life of both codes, in seconds. */
   expires_in: number;
-  /** Least pause between two polls in seconds; 5 if absent. */
+  /** Least pause between two polls, in seconds; 5 if absent. */
   interval?: number;
-  /** Secret of this client that polling presents too (RFC 7636 §4.1); not of the server's answer. */
+  /** Secret of this library that the device presents too (RFC 7636 §4.1); none is sent if it is absent. */
   code_verifier?: string;
 }
 
@@ -239,7 +243,7 @@ export class OAuthClient {
    * Asks for a device and a user code (RFC 8628 §3.1). Servers that require PKCE of a client may do so
    * here too, so the request has a challenge; others ignore it (RFC 6749 §3.1).
    */
-  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
+  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAuthorization> {
     const what = "the device authorization response";
     const code_verifier = oauth.generateRandomCodeVerifier();
     const parameters = {
@@ -261,7 +265,7 @@ export class OAuthClient {
     }
     // Some servers send the life as text; the check above has read it as a number.
     const expires_in = Number.parseFloat(String(json?.expires_in));
-    const answer = { ...json, expires_in, code_verifier } as JsonObject & DeviceAnswer;
+    const answer = { ...json, expires_in, code_verifier } as DeviceAuthorization;
     if (!Number.isFinite(expires_in)) throw malformed(what, new Error("its life has no end"));
     const { user_code, verification_uri, verification_uri_complete } = answer;
     for (const page of [verification_uri, verification_uri_complete ?? verification_uri]) {
@@ -281,7 +285,7 @@ export class OAuthClient {
    * @returns Tokens, or the server's word that it is not done: `authorization_pending` or `slow_down`.
    */
   async pollDevice(
-    grant: { readonly device_code: string; readonly code_verifier?: string | undefined },
+    grant: Pick<DeviceAuthorization, "code_verifier" | "device_code">,
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
     const { code_verifier, device_code } = grant;

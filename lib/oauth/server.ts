@@ -157,7 +157,8 @@ const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(
   ),
 );
 
-const ADVICE: Readonly<Partial<Record<string, string>>> = {
+/** What to do about a code of ours, or about one of the server's. */
+const ADVICE: Readonly<Record<string, string>> = {
   access_denied: "Sign in again and choose Allow",
   client_rejected: "Check the client ID, client secret, scopes and callback URL",
   device_code_expired: "Start signing in again: the code was not confirmed in time",
@@ -210,29 +211,24 @@ export function oauthError(
 ): AuthError {
   const shown = shownCode(error);
   const code = BY_OAUTH_ERROR.get(shown ?? "") ?? "client_rejected";
-  const advice = ADVICE[shown ?? ""] ?? ADVICE[code] ?? "Check the request";
-  return new AuthError(
-    code,
-    `${advice}: ${what} said "${shown ?? "(unreadable)"}"${inBrackets(description)}.`,
-    {
-      ...(shown === undefined ? {} : { oauthError: shown }),
-      ...(retryAt === undefined ? {} : { retryAt }),
-    },
-  );
+  const advice = ADVICE[shown ?? ""] ?? ADVICE[code];
+  const said = `${what} said "${shown ?? "(unreadable)"}"${inBrackets(description)}`;
+  return new AuthError(code, `${advice}: ${said}.`, { oauthError: shown, retryAt });
 }
 
 function inBrackets(description = ""): string {
   return description === "" ? "" : ` (${description.replace(/[.\s]+$/, "")})`;
 }
 
+const CHECK_ADDRESS = "Check the address of the authorization server";
+const REPORT = "Report this to the operator of the authorization server";
+
 /** Turns what oauth4webapi says about an answer into our error; its own cause quotes the answer. */
 export function malformed(what: string, error: unknown): AuthError {
   if (error instanceof AuthError) return error;
   const detail = error instanceof Error ? error.message : "unknown reason";
-  return new AuthError(
-    "malformed_response",
-    `Report this to the operator of the authorization server: ${what} is not as the standard has it (${detail}).`,
-  );
+  const found = `${what} is not as the standard has it (${detail})`;
+  return new AuthError("malformed_response", `${REPORT}: ${found}.`);
 }
 
 /** Two issuers that should be one; `found` is `undefined` if the server gives none. */
@@ -242,17 +238,15 @@ export function issuerMismatch(
   expected: string,
 ): AuthError {
   const name = found === undefined ? "does not name itself" : `calls itself "${shownText(found)}"`;
-  return new AuthError(
-    "issuer_mismatch",
-    `${advice} ${name}, but "${shownText(expected)}" was expected.`,
-  );
+  const state = `${name}, but "${shownText(expected)}" was expected`;
+  return new AuthError("issuer_mismatch", `${advice} ${state}.`);
 }
 
 /**
  * Whether no endpoint is where the answer came from (RFC 9110 §15.5.5, §15.5.6, §15.5.11), so
  * that nothing has been done with what was sent. One that gives a registered `error` exists.
  */
-function nobodyThere({ error, status }: Answer): boolean {
+function nobodyThere({ error, status }: Pick<Answer, "error" | "status">): boolean {
   return [404, 405, 410].includes(status) && !BY_OAUTH_ERROR.has(shownCode(error) ?? "");
 }
 
@@ -260,23 +254,19 @@ function nobodyThere({ error, status }: Answer): boolean {
 function throwForAnswer(answer: Answer, what: string): void {
   const { description, error, retryAt, status } = answer;
   if (status >= 200 && status < 300) return;
-  const at = retryAt === undefined ? {} : { retryAt };
-  const found = `${what} answered ${status}`;
   if (status === 429) {
-    throw new AuthError("throttled", `Wait before trying again: ${what} is throttling.`, at);
+    const advice = `Wait before trying again: ${what} is throttling.`;
+    throw new AuthError("throttled", advice, { retryAt });
   }
+  const found = `${what} answered ${status}`;
   if (status >= 500) {
-    const said = inBrackets(description);
-    throw new AuthError("server_error", `Try again later: ${found}${said}.`, at);
+    const advice = `Try again later: ${found}${inBrackets(description)}.`;
+    throw new AuthError("server_error", advice, { retryAt });
   }
   const isAbsent = nobodyThere(answer);
   if (status >= 400 && error !== undefined && !isAbsent) throw oauthError(answer, what);
-  throw new AuthError(
-    "malformed_response",
-    `Check the address of the authorization server: ${found}${
-      isAbsent ? ", so nothing is there" : " without an OAuth error"
-    }.`,
-  );
+  const more = isAbsent ? ", so nothing is there" : " without an OAuth error";
+  throw new AuthError("malformed_response", `${CHECK_ADDRESS}: ${found}${more}.`);
 }
 
 /** An answer as a `Response`, which is what oauth4webapi checks. */
@@ -316,43 +306,40 @@ function networkError(cause: unknown, url: string, secrets: readonly string[]): 
   if (denied !== undefined) return denied;
   const { origin } = new URL(url);
   const words: string[] = [];
-  let reason = "";
-  for (let at = cause; typeof at === "object" && at !== null && words.length < 10;) {
+  let last: string | undefined;
+  for (let at = cause, depth = 0; typeof at === "object" && at !== null && depth < 5; depth++) {
     const { cause, code, message } = at as Record<string, unknown>;
-    reason = shownText(String(message ?? ""), secrets);
-    words.push(reason);
-    if (typeof code === "string") words.push(reason = code);
+    const said = [message, code].filter((word) => typeof word === "string" && word !== "");
+    words.push(...said.map((word) => last = shownText(String(word), secrets)));
     at = cause;
   }
   const text = words.join(": ");
   const isUnsent = NO_CONNECTION.test(text) && !WHILE_CONNECTED.test(text);
-  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
   const failure = new AuthError(
     "network",
     NO_TLS.test(text)
-      ? `Check the address; if the server or your network has a certificate authority of its own, set ${variable} ` +
-        `to the file with its certificate: no secure connection (TLS) to ${origin} (${
-          reason.replace(/^.*\(Connect\): /, "")
-        }).`
+      ? `${adviceOnTls()}: no secure connection (TLS) to ${origin} (${
+        last?.replace(/^.*\(Connect\): /, "")
+      }).`
       : isUnsent
       ? `Check the network, or try again later: no connection to ${origin}.`
       : `Try again: the connection to ${origin} broke off before the answer was complete.`,
-    { cause: new Error(text) },
+    { cause: text === "" ? undefined : new Error(text) },
   );
   if (isUnsent) unsent.add(failure);
   return failure;
 }
 
+function adviceOnTls(): string {
+  if (runtime === "other") return "Check the address and the certificate of the server";
+  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
+  return "Check the address; if the server or your network has a certificate authority of its own, " +
+    `set ${variable} to the file with its certificate`;
+}
+
 /** Members of a form that are secrets (RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 8628). */
-const SECRET_MEMBERS = [
-  "client_assertion",
-  "client_secret",
-  "code",
-  "code_verifier",
-  "device_code",
-  "refresh_token",
-  "token",
-];
+const SECRET_MEMBERS =
+  "client_assertion client_secret code code_verifier device_code refresh_token token".split(" ");
 
 /** The secrets of a request: of its form, and its credentials as sent and in clear. */
 function secretsOf(headers: Headers, form: URLSearchParams): string[] {
@@ -402,10 +389,8 @@ async function exchange(
 ): Promise<Answer> {
   const { origin, password, username } = new URL(url);
   if (username !== "" || password !== "") {
-    throw new AuthError(
-      "malformed_response",
-      `Report this to the operator of the authorization server: an address at ${origin} holds a user name or password.`,
-    );
+    const found = `an address at ${origin} holds a user name or password`;
+    throw new AuthError("malformed_response", `${REPORT}: ${found}.`);
   }
   const isPost = init.method === "POST";
   const headers = new Headers(init.headers);
@@ -418,11 +403,10 @@ async function exchange(
   // token twice, Bun would lose it. Who brings a `fetch` of their own chooses the connection under Deno.
   const own = isPost && options.fetch === undefined ? singleUse() : undefined;
   const { abort, release, signal } = linkedAbort(options.signal);
-  const late = new AuthError(
-    "timeout",
-    `Try again, or check the network: ${origin} did not answer within ${TIMEOUT_MS / 1000} s.`,
-  );
-  const timer = setTimeout(() => abort(late), TIMEOUT_MS);
+  const late = `${origin} did not answer within ${TIMEOUT_MS / 1000} s`;
+  const timer = setTimeout(() => {
+    abort(new AuthError("timeout", `Try again, or check the network: ${late}.`));
+  }, TIMEOUT_MS);
   if (options.background) unrefTimer(timer);
   try {
     const sent: RequestInit & { client?: unknown } = {
@@ -443,9 +427,8 @@ async function exchange(
     const { error, error_description: said } = json?.error === undefined
       ? challengeOf(response.headers)
       : json;
-    const description = typeof said === "string"
-      ? shownText(said, [...secrets, ...options.secrets ?? []])
-      : "";
+    const all = [...secrets, ...options.secrets ?? []];
+    const description = typeof said === "string" ? shownText(said, all) : "";
     return {
       status: response.status,
       ...(json === undefined ? {} : { json }),
@@ -599,7 +582,8 @@ export class AuthorizationServer {
           },
         }, server);
         this.#aheadMs = answer!.aheadMs ?? 0;
-        if (!call.mayBeAbsent || !nobodyThere(answer!)) throwForAnswer(answer!, call.what);
+        const { status } = answer!;
+        if (!call.mayBeAbsent || !nobodyThere({ status })) throwForAnswer(answer!, call.what);
         return answer!;
       } catch (error) {
         failure = answer === undefined ? asAuthError(error, call.what) : error;
@@ -717,9 +701,12 @@ export class AuthorizationServer {
   /** Reads the metadata at the place of OpenID Connect Discovery §4, or if nothing is there, of RFC 8414 §3. */
   async #fetch(options: CallOptions & { tries?: number }): Promise<Known> {
     const first = await this.#ask("oidc", options);
-    const isComplete = nobodyThere(first);
-    const answer = isComplete ? await this.#ask("oauth2", options) : first;
-    if (nobodyThere(answer)) throwForAnswer(first, DOCUMENT);
+    const answer = first ?? await this.#ask("oauth2", options);
+    if (answer === undefined) {
+      const found = `there is no metadata at ${this.#options.issuer} (404)`;
+      throw new AuthError("malformed_response", `${CHECK_ADDRESS}: ${found}.`);
+    }
+    const isComplete = first === undefined;
     const readAtMs = this.#askedAtMs = this.#options.clock.now();
     const known = this.#knows({ document: await this.#checked(answer), readAtMs, isComplete });
     await this.#keep(known);
@@ -732,7 +719,7 @@ export class AuthorizationServer {
       let { document } = known;
       try {
         const answer = await this.#ask("oauth2", { background, signal, tries: 1 });
-        if (!nobodyThere(answer)) document = { ...await this.#checked(answer), ...document };
+        if (answer !== undefined) document = { ...await this.#checked(answer), ...document };
         await this.#keep({ ...known, document, isComplete: true });
       } catch {
         signal.throwIfAborted();
@@ -741,18 +728,20 @@ export class AuthorizationServer {
     }, signal);
   }
 
+  /** One of the two documents; `undefined` if it does not exist. */
   async #ask(
     algorithm: "oauth2" | "oidc",
     options: CallOptions & { tries?: number },
-  ): Promise<Answer> {
+  ): Promise<Answer | undefined> {
     const issuer = new URL(this.#options.issuer);
-    return await this.send({
+    const { status, ...answer } = await this.send({
       what: DOCUMENT,
       request: (more) => oauth.discoveryRequest(issuer, { ...more, algorithm }),
       idempotent: true,
       mayBeAbsent: true,
       ...options,
     });
+    return nobodyThere({ status }) ? undefined : { status, ...answer };
   }
 
   async #checked({ json }: Answer): Promise<JsonObject> {
@@ -767,7 +756,7 @@ export class AuthorizationServer {
       }
       const { origin } = new URL(this.#options.issuer);
       throw issuerMismatch(
-        `Check the address of the authorization server: what is at ${origin}`,
+        `${CHECK_ADDRESS}: what is at ${origin}`,
         json.issuer,
         this.#options.expectedIssuer ?? this.#options.issuer,
       );
