@@ -100,8 +100,11 @@ type MakeRequest = (
   proof: oauth.ClientAuth,
 ) => Promise<Response>;
 
-/** How one of the client's calls differs from others. */
-type SendOptions = Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries">;
+/** How one of the client's calls differs from others; `needs`: what must be known of the server for it. */
+interface SendOptions
+  extends Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries"> {
+  readonly needs?: readonly (keyof Endpoints)[];
+}
 
 /** What messages call the endpoints. */
 const NAMES: Readonly<Record<keyof Endpoints, string>> = {
@@ -220,11 +223,8 @@ export class OAuthClient {
     }
     const server = await this.#server.about(FOR_CODES, { signal });
     if (server.issuer !== issuer) {
-      throw issuerMismatch(
-        "Start signing in again: the authorization server now",
-        server.issuer,
-        issuer,
-      );
+      const advice = "Start signing in again: the authorization server now";
+      throw issuerMismatch(advice, server.issuer, issuer);
     }
     let parameters: URLSearchParams;
     try {
@@ -235,7 +235,7 @@ export class OAuthClient {
     const code = parameters.get("code");
     if (!code) throw malformed("the authorization response", new Error("code is missing"));
     const form = { code, code_verifier, redirect_uri: redirectUri };
-    const more = { nonce, secrets, signal, spent: "login_required" } as const;
+    const more = { needs: FOR_CODES, nonce, secrets, signal, spent: "login_required" } as const;
     return await this.#token("authorization_code", form, more);
   }
 
@@ -440,13 +440,12 @@ export class OAuthClient {
   async #send(
     name: keyof Endpoints,
     request: MakeRequest,
-    options: SendOptions,
+    { needs = [name], ...options }: SendOptions,
   ): Promise<Answer> {
     // An assertion names the token endpoint.
-    const needs = this.#options.privateKey === undefined
-      ? [name]
-      : [name, "token_endpoint"] as const;
-    const server = await this.#server.about(needs, options);
+    const hasKey = this.#options.privateKey !== undefined;
+    const all = hasKey ? [...needs, "token_endpoint" as const] : needs;
+    const server = await this.#server.about(all, options);
     this.#endpoint(server, name);
     const proof = this.#authentication.forCall();
     return await this.#server.send({
@@ -477,22 +476,20 @@ export class OAuthClient {
     let used: Metadata = { issuer };
     try {
       answer = await this.#send("token_endpoint", (options, server, proof) => {
+        const client = this.#client;
         used = server;
-        return oauth.genericTokenEndpointRequest(
-          server,
-          this.#client,
-          proof,
-          grantType,
-          form,
-          options,
-        );
+        return oauth.genericTokenEndpointRequest(server, client, proof, grantType, form, options);
       }, more);
     } catch (error) {
       if (!spent || !(error instanceof AuthError) || error.oauthError !== "invalid_grant") {
         throw error;
       }
-      const found = "Start signing in again: the code has expired or was used already.";
-      throw new AuthError(spent, found, { oauthError: "invalid_grant" });
+      const said = error.message.replace(/^[^:]*: /, "");
+      throw new AuthError(
+        spent,
+        `Start signing in again, the code has expired or was used already: ${said}`,
+        { oauthError: "invalid_grant" },
+      );
     }
     const { aheadMs, json } = answer;
     if (json === undefined) throw malformed("the token endpoint", new Error("no JSON object"));

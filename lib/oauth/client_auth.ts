@@ -95,17 +95,13 @@ export class ClientAuthentication {
    * @throws {AuthError} `invalid_argument` if the proof cannot be given in the way that it names.
    */
   constructor(clientId: string, proof: ClientProof, now: () => number) {
-    const { authMethod, clientSecret, privateKey } = proof;
-    if (
-      authMethod?.startsWith("client_secret") && clientSecret === undefined ||
-      authMethod === "private_key_jwt" && privateKey === undefined
-    ) {
-      throw new AuthError(
-        "invalid_argument",
-        `Give the client what ${authMethod} needs: it has no ${
-          authMethod === "private_key_jwt" ? "private key" : "client secret"
-        }.`,
-      );
+    const { authMethod = "none", clientSecret, privateKey } = proof;
+    const lacks = authMethod === "private_key_jwt"
+      ? privateKey === undefined && "private key"
+      : authMethod !== "none" && clientSecret === undefined && "client secret";
+    if (lacks) {
+      const found = `Give the client what ${authMethod} needs: it has no ${lacks}.`;
+      throw new AuthError("invalid_argument", found);
     }
     this.#clientId = clientId;
     this.#proof = proof;

@@ -16,35 +16,16 @@ import { netRefusal, runtime, singleUse, unrefTimer } from "../runtime.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
 
-/** Longest time for one request and its answer, in milliseconds. */
-const TIMEOUT_MS = 30_000;
-
-/** Largest answer that is read, in bytes; real ones have a few kilobytes. */
-const LARGEST_BODY = 1_048_576;
-
-/** Longest text of the server's own that is shown, in characters. */
-const LONGEST_TEXT = 200;
-
-/** Shortest part of a secret that is taken out of a text, in characters. */
-const SHORTEST_PART = 8;
-
-/** Most requests that one call may make of one endpoint. */
-const MOST_TRIES = 3;
-
-/** Longest wait inside a call that a server may ask for, in milliseconds. */
-const LONGEST_PAUSE_MS = 5_000;
-
-/** How long what was found out about a server is used, in milliseconds: a day. */
-const METADATA_LIFE_MS = 86_400_000;
-
-/** How long what the server has just said need not be asked again, in milliseconds. */
-const NEWS_MS = 5_000;
-
-/** Clocks that differ by less agree, in milliseconds: an answer takes a while, and dates are whole seconds. */
-const SAME_TIME_MS = 30_000;
-
-/** Clocks that differ by more are wrong rather than off, and may be set right any time. */
-const OFF_MS = 1_800_000;
+const TIMEOUT_MS = 30_000; // One request and its answer.
+const LARGEST_BODY = 1_048_576; // Real answers have a few kilobytes.
+const LONGEST_TEXT = 200; // Characters of the server's own that are shown.
+const SHORTEST_PART = 8; // Characters of a secret that are taken out of a text.
+const MOST_TRIES = 3; // Requests of one endpoint by one call.
+const LONGEST_PAUSE_MS = 5_000; // What a server may ask for inside a call.
+const METADATA_LIFE_MS = 86_400_000; // What was found out about a server is used for a day.
+const NEWS_MS = 5_000; // What the server has just said need not be asked again.
+const SAME_TIME_MS = 30_000; // Clocks that differ by less agree: an answer takes a while.
+const OFF_MS = 1_800_000; // Clocks that differ by more are wrong, and may be set right any time.
 
 /** What a server says of itself (RFC 8414 §2). */
 export type Metadata = oauth.AuthorizationServer;
