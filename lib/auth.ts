@@ -40,7 +40,7 @@ import { Keeper } from "./keeper/keeper.ts";
 import { StoredSession } from "./keeper/stored_session.ts";
 import type { Login } from "./login.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/private_key.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
@@ -598,6 +598,7 @@ export class Auth implements AsyncDisposable {
     return new OAuthClient({
       ...settings,
       issuer: authServer,
+      isServiceAccount: isService(client),
       metadata: this.#session!.metadata,
       clock,
       ...(issuer === undefined ? {} : { expectedIssuer: issuer }),
