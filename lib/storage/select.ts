@@ -158,9 +158,8 @@ export async function openSessionStorage(
     const text = ways.filter(Boolean).join(", or ");
     throw new AuthError(
       "storage_denied",
-      `${text[0]!.toUpperCase()}${
-        text.slice(1)
-      }: here is no store that lasts, for ${chosen.reason}.`,
+      `${text[0]!.toUpperCase()}${text.slice(1)}: no store here outlives the program ` +
+        `(${chosen.reason}).`,
     );
   }
   return await withSops(chosen, profileName);
