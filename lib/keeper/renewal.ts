@@ -40,12 +40,20 @@ const SIBLING_WAITS_MS = [50, 100, 200, 400, 750];
 const FIRST_SAVE_AGAIN_MS = 250;
 const LONGEST_SAVE_AGAIN_MS = 15_000;
 
+/** How the authorization server is asked. */
+export interface AskOptions {
+  /** Ends the request. */
+  signal?: AbortSignal;
+  /** Whether nobody waits, so that no timer of the request may keep the program alive. */
+  background?: boolean;
+}
+
 /** What renewing asks of the authorization server. */
 export interface TokenServer {
   /** Spends the refresh token of `current` (RFC 6749 §6). */
-  refresh(current: TokenSet, options?: { signal?: AbortSignal }): Promise<TokenSet>;
+  refresh(current: TokenSet, options?: AskOptions): Promise<TokenSet>;
   /** Signs in as the client itself (RFC 6749 §4.4). */
-  clientCredentials(options?: { signal?: AbortSignal }): Promise<TokenSet>;
+  clientCredentials(options?: AskOptions): Promise<TokenSet>;
   /** Whether tokens can be revoked (RFC 7009). */
   canRevoke(signal?: AbortSignal): Promise<boolean>;
   /** Revokes a token (RFC 7009 §2.1). */
@@ -220,7 +228,7 @@ export class Renewal {
     const tokens = this.#unsaved?.tokens;
     if (tokens === undefined || !need.enough(tokens)) {
       session.tell({ type: "login_started" });
-      const renewed = await (await this.#server()).clientCredentials(signalOf(need.background));
+      const renewed = await (await this.#server()).clientCredentials(askOf(need.background));
       this.#unsaved = { tokens: renewed, base: undefined, signedIn: true };
     }
     this.#useUnstored(this.#unsaved!, failure);
@@ -285,7 +293,7 @@ export class Renewal {
     background: AbortSignal | undefined,
   ): Promise<Unsaved | "changed" | undefined> {
     const session = this.#session;
-    const options = signalOf(background);
+    const options = askOf(background);
     if (stored?.refreshToken !== undefined) {
       const mark = await fingerprint(stored.refreshToken);
       if (mark !== trouble.dead) {
@@ -515,8 +523,8 @@ export class Renewal {
   }
 }
 
-function signalOf(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
+function askOf(background: AbortSignal | undefined): AskOptions {
+  return background === undefined ? {} : { signal: background, background: true };
 }
 
 /** What is done behind the callers' backs takes the lock only if it is free. */

@@ -226,7 +226,7 @@ export class StoredSession {
       const isRubbish = typeof loaded !== "object" || Array.isArray(loaded) ||
         (object === "auth_client" &&
           ![auth_server, client_id, client_type].some((value) => typeof value === "string"));
-      return isRubbish ? corrupt(`"${key}"`, "something else") : loaded;
+      return isRubbish ? corrupt(`"${key}"`, "something else") : withoutMarks(loaded);
     } catch (error) {
       const failure = typed(error);
       if (failure instanceof AuthError && failure.code === "storage_corrupt") return failure;
@@ -471,4 +471,11 @@ function shown(value: unknown): string {
   // An address may hold a password.
   const text = url === undefined ? value : `${url.origin}${url.pathname}`;
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
+}
+
+/** Marks that the Planet SDK for Python (2.3.1 on) leaves in objects of a store that is shared with it. */
+function withoutMarks(stored: JsonObject): JsonObject {
+  const isMark = (name: string) => name.startsWith("___SOPSAware");
+  if (!Object.keys(stored).some(isMark)) return stored;
+  return Object.fromEntries(Object.entries(stored).filter(([name]) => !isMark(name)));
 }

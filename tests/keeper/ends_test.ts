@@ -117,7 +117,7 @@ inEveryStore("a lock that somebody else holds is left to them, quietly", async (
 
 test("Ends: a renewal behind the callers' backs is over after 10 s", async () => {
   for (const [name, flow] of Object.entries(FLOWS)) {
-    for (const endpoint of ["discovery", "token"] as const) {
+    for (const endpoint of ["token"] as const) {
       await inWorld("memory", async (world) => {
         const { clock, events, seed, server } = world;
         const auth = await flow.make(world, "p");

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Auth } from "../../lib/auth.ts";
 import { AuthError } from "../../lib/errors.ts";
 import type { SessionReport } from "../../lib/report.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
@@ -343,3 +344,38 @@ test("Owner: a profile and a constructor of one client share one session", async
     assertEquals([one, world.server.to("/token").length], [two, 2]);
   });
 });
+
+for (const store of ["memory", "files"]) {
+  test(`Owner: a profile of no file gets a client beside its tokens, without the secret: ${store}`, () =>
+    inWorld(store, async (world) => {
+      const { options, seed, server, stored } = world;
+      const theirs = {
+        auth_client: { ...THEIRS, auth_server: OTHER_SERVER },
+        token: tokens("theirs"),
+      };
+      const clientSecret = secret("of-the-environment");
+      const service = await Auth.fromUserDefaultSession({
+        ...options,
+        clientId: "our-client",
+        clientSecret,
+      });
+      const person = await Auth.fromProfile("planet-user", options);
+      for (const auth of [service, person]) {
+        const { profileName } = auth;
+        await seed(profileName, theirs);
+        if (auth === person) await auth.ensureInitialized(WITH_PERSON);
+        const token = await auth.accessToken();
+        const { auth_client, ...rest } = await stored(profileName);
+        assertEquals([rest["auth_client.replaced"], rest["token.replaced"]], [
+          theirs.auth_client,
+          theirs.token,
+        ]);
+        assertEquals([rest.token?.access_token, auth_client?.auth_server], [token, server.issuer]);
+        assertEquals([auth_client?.client_id, auth_client?.client_secret], [
+          (await auth.explain()).clientId,
+          undefined,
+        ]);
+      }
+      assert(!sentText(server).includes("T-theirs"));
+    }));
+}

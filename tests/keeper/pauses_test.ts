@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Auth } from "../../lib/auth.ts";
-import { AuthError } from "../../lib/errors.ts";
+import type { AuthError } from "../../lib/errors.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeAnswer, FakeResponse, type FakeServerOptions } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
