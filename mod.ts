@@ -31,12 +31,12 @@ export type {
 } from "./lib/auth_options.ts";
 export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
 export type {
-  CallOptions,
   ClientOptions,
   DataAPI,
   Item,
   ItemSort,
   ListSearchesOptions,
+  PageOptions,
   QuickSearchRequest,
   RunSearchOptions,
   Search,
@@ -51,6 +51,7 @@ export type { Clock } from "./lib/waiting.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
 export {
   ApiError,
+  type ApiErrorOptions,
   AuthError,
   type AuthErrorCode,
   type AuthErrorOptions,
@@ -68,13 +69,21 @@ export {
   ServerError,
   TooManyRequests,
 } from "./lib/errors.ts";
-export type { AuthEvent } from "./lib/events.ts";
+export type { AuthEvent, RequestEvent, SessionEvent } from "./lib/events.ts";
+export type { FetchLike } from "./lib/exchange.ts";
 export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
 export type { TokenState } from "./lib/keeper/types.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
 export type { ProfileEntry } from "./lib/profiles/profile.ts";
-export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export type { Authorizer } from "./lib/http/plan.ts";
+export type {
+  CallOptions,
+  ListOptions,
+  OpenOptions,
+  RequestOptions,
+  SessionLike,
+} from "./lib/http/requester.ts";
 export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,

@@ -29,7 +29,7 @@ import type { PlanetEnvironment } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, LoginOptions } from "./flows/types.ts";
 import { authenticatedFetch } from "./http/fetch.ts";
-import type { Authorizer } from "./http/follow_up.ts";
+import type { Authorizer } from "./http/plan.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import type { TokenChecks } from "./oauth/client.ts";
 import {

@@ -11,6 +11,9 @@
 
 import { abandonable } from "./waiting.ts";
 
+/** A `fetch`: the runtime's, or one of the application's own, for proxies and tests. */
+export type FetchLike = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
 /** Waits for the head of an answer; one that comes too late is let go. */
 export async function answered(sent: Promise<Response>, signal: AbortSignal): Promise<Response> {
   try {
@@ -22,7 +25,7 @@ export async function answered(sent: Promise<Response>, signal: AbortSignal): Pr
 }
 
 /**
- * Reads a body, at most `most` bytes of it; then it is let go.
+ * Reads a body, at most `most` bytes of it; then it is let go. `moved` is called at every part.
  *
  * @throws The reason of `signal`; what reading fails with.
  */
@@ -30,6 +33,7 @@ export async function readBody(
   response: Response,
   most: number,
   signal: AbortSignal,
+  moved?: () => void,
 ): Promise<{ bytes: Uint8Array; isWhole: boolean }> {
   if (response.body === null) return { bytes: new Uint8Array(), isWhole: true };
   const reader = response.body.getReader();
@@ -39,6 +43,7 @@ export async function readBody(
   try {
     while (size <= most) {
       const { done, value } = await abandonable(reader.read(), signal);
+      moved?.();
       isWhole = done;
       if (done) break;
       parts.push(value);

@@ -4,16 +4,9 @@
  * @module
  */
 
-import { AuthError } from "../errors.ts";
+import { AuthError, type JsonObject, type JsonValue } from "../errors.ts";
 
-/** A value that JSON can hold. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
-
-/** A JSON object, as stored under one key. */
-export interface JsonObject {
-  /** A member; absent members read as `undefined`. */
-  [member: string]: JsonValue | undefined;
-}
+export type { JsonObject, JsonValue } from "../errors.ts";
 
 /** Exclusive right to change one key, held while `withLock()` runs its body. */
 export interface Lease {
