@@ -81,6 +81,7 @@ export type {
   CallOptions,
   ListOptions,
   OpenOptions,
+  Parameter,
   RequestOptions,
   SessionLike,
 } from "./lib/http/requester.ts";

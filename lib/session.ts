@@ -10,19 +10,13 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions, DataAPI } from "./clients/data.ts";
 import { DataClient } from "./clients/lazy.ts";
-import { type PlanetEnvironment, PRODUCTION, serverOrigin, VERSION } from "./environment.ts";
+import { type PlanetEnvironment, VERSION } from "./environment.ts";
 import { ClientError, type JsonObject } from "./errors.ts";
 import type { SessionEvent } from "./events.ts";
 import type { FetchLike } from "./exchange.ts";
-import { authenticatedFetch } from "./http/fetch.ts";
+import { asFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/plan.ts";
-import type {
-  ListOptions,
-  OpenOptions,
-  Requester,
-  RequesterOptions,
-  RequestOptions,
-} from "./http/requester.ts";
+import type { ListOptions, OpenOptions, Requester, RequestOptions } from "./http/requester.ts";
 import { type Clock, systemClock } from "./waiting.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
@@ -55,7 +49,7 @@ const DEFAULTS = {
   requestsPerSecond: 10,
   maxConcurrent: 50,
   timeoutMs: 125_000,
-} as const;
+};
 
 /** Longest time that a timer can wait, in milliseconds. */
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
@@ -69,27 +63,6 @@ function checkNumber(name: keyof typeof DEFAULTS, value: unknown = DEFAULTS[name
     throw new ClientError(`Give ${name} a whole number from ${least} on: ${value} is none.`);
   }
   return value;
-}
-
-/** What sends with credentials, and where the API is. */
-type Source = Pick<RequesterOptions, "baseUrl" | "fetch">;
-
-/** Sends with the credentials of an `Auth`, of this package or of another copy of it. */
-function ofAuth({ environment, fetch }: Auth): Source {
-  return { baseUrl: environment.apiBaseUrl, fetch };
-}
-
-/** Sends with the header of anything that has one. */
-function ofAuthorizer(authorizer: Authorizer, options: SessionHttpOptions): Source {
-  const { environment = PRODUCTION, fetch } = options;
-  const { apiBaseUrl: baseUrl } = environment;
-  const origins = options.allowedOrigins ?? environment.allowedOrigins ?? [baseUrl];
-  const allowedOrigins = origins.map((text) => {
-    const origin = serverOrigin(text);
-    if (origin !== undefined) return origin;
-    throw new ClientError("Give allowedOrigins https URLs, or http URLs on loopback.");
-  });
-  return { baseUrl, fetch: authenticatedFetch(authorizer, { allowedOrigins, baseUrl, fetch }) };
 }
 
 /**
@@ -117,8 +90,8 @@ export class Session {
    */
   readonly fetch: typeof globalThis.fetch & FetchLike;
 
-  readonly #source: () => Source | Promise<Source>;
-  readonly #options: Omit<RequesterOptions, keyof Source>;
+  readonly #auth: Auth | Authorizer | undefined;
+  readonly #options: SessionHttpOptions & typeof DEFAULTS & { clock: Clock };
   #opened: Promise<Requester> | undefined;
 
   /**
@@ -128,24 +101,24 @@ export class Session {
    * @throws {ClientError} For an option out of its range; a `TypeError` for one of the wrong type.
    */
   constructor(auth?: Auth | Authorizer, options: SessionHttpOptions = {}) {
-    this.#source = sourceOf(auth, options);
+    const { authorization, fetch } = Object(auth ?? { fetch: checkNumber });
+    if (typeof fetch !== "function" && typeof authorization !== "function") {
+      throw new TypeError("Pass an Auth to Session, or nothing for the user's default session.");
+    }
     const { clock = systemClock, onEvent } = options;
     if (onEvent !== undefined && typeof onEvent !== "function") {
       throw new TypeError("onEvent must be a function.");
     }
+    this.#auth = auth;
     this.#options = {
+      ...options,
       clock,
-      onEvent,
       maxConcurrent: checkNumber("maxConcurrent", options.maxConcurrent),
       maxRetries: checkNumber("maxRetries", options.maxRetries),
       requestsPerSecond: checkNumber("requestsPerSecond", options.requestsPerSecond),
       timeoutMs: checkNumber("timeoutMs", options.timeoutMs),
-      headers: { "user-agent": `planet-typescript/${VERSION}`, "x-planet-app": "typescript-sdk" },
     };
-    const fetch: FetchLike = async (input, init) => await (await this.#open()).fetch(input, init);
-    // Bun's type has it.
-    const { preconnect } = globalThis.fetch as { preconnect?: unknown };
-    this.fetch = Object.assign(fetch, preconnect && { preconnect }) as typeof this.fetch;
+    this.fetch = asFetch(async (input, init) => await (await this.#open()).fetch(input, init));
   }
 
   /**
@@ -221,28 +194,10 @@ export class Session {
 
   async #load(): Promise<Requester> {
     const { Requester } = await import("./http/requester.ts");
-    return new Requester({ ...this.#options, ...await this.#source() });
+    const auth = this.#auth ?? await (await import("./auth.ts")).Auth.fromUserDefaultSession();
+    return Requester.over(auth, this.#options, {
+      "user-agent": `planet-typescript/${VERSION}`,
+      "x-planet-app": "typescript-sdk",
+    });
   }
-}
-
-/** Where a session has its credentials from. */
-function sourceOf(
-  auth: Auth | Authorizer | undefined,
-  options: SessionHttpOptions,
-): () => Source | Promise<Source> {
-  const isAuthorizer = auth !== undefined && !("fetch" in Object(auth));
-  if (isAuthorizer) {
-    if (typeof (auth as Authorizer | null)?.authorization !== "function") {
-      throw new TypeError("Pass an Auth to Session, or nothing for the user's default session.");
-    }
-    const source = ofAuthorizer(auth as Authorizer, options);
-    return () => source;
-  }
-  for (const name of ["allowedOrigins", "environment", "fetch"] as const) {
-    if (options[name] !== undefined) {
-      throw new ClientError(`Give ${name} to Auth: it is not for Session.`);
-    }
-  }
-  if (auth !== undefined) return () => ofAuth(auth as Auth);
-  return async () => ofAuth(await (await import("./auth.ts")).Auth.fromUserDefaultSession());
 }

@@ -139,9 +139,13 @@ export function authenticatedFetch(
     const trip = { url, init: init ?? {}, trusted };
     return await carryOut(response, authorization, trip, context, sending);
   };
-  // Bun's type has it.
+  return asFetch(made);
+}
+
+/** Makes a function fit the runtime's own type: that of Bun has `preconnect`. */
+export function asFetch(made: FetchLike): AuthenticatedFetch {
   const { preconnect } = globalThis.fetch as { preconnect?: unknown };
-  return Object.assign(made, preconnect === undefined ? {} : { preconnect }) as AuthenticatedFetch;
+  return Object.assign(made, preconnect && { preconnect }) as AuthenticatedFetch;
 }
 
 /** Tells whether a request takes no plan: without a body, to be repeated at will. */

@@ -7,9 +7,10 @@
  * @module
  */
 
+import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "../environment.ts";
 import { ApiError, ClientError, type JsonObject, type JsonValue, PagingError } from "../errors.ts";
 import type { SessionEvent } from "../events.ts";
-import { answered, readBody, retryAfterMs } from "../exchange.ts";
+import { answered, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
 import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
 import {
   apiError,
@@ -20,8 +21,9 @@ import {
   type Told,
   tooLate,
 } from "./failures.ts";
-import { resolved } from "./fetch.ts";
+import { authenticatedFetch, resolved } from "./fetch.ts";
 import {
+  type Authorizer,
   mayRepeat,
   noted,
   type Plan,
@@ -33,8 +35,8 @@ import {
 } from "./plan.ts";
 import { largeBody, type Moved, OneTimeBody } from "./upload.ts";
 
-/** A value of a parameter. */
-type Parameter = string | number | boolean;
+/** A value of a parameter of the query. */
+export type Parameter = string | number | boolean;
 
 /** What a call may carry besides what it is about. */
 export interface CallOptions {
@@ -117,6 +119,13 @@ export interface RequesterOptions extends Limits {
   readonly onEvent?: ((event: SessionEvent) => void) | undefined;
 }
 
+/** What a session over an `Authorizer` has of its own. */
+interface AuthorizerOptions {
+  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly environment?: PlanetEnvironment | undefined;
+  readonly fetch?: FetchLike | undefined;
+}
+
 /** Longest pause before a repetition, in milliseconds, as in Python. */
 const LONGEST_PAUSE_MS = 64_000;
 
@@ -164,6 +173,36 @@ export class Requester {
   constructor(options: RequesterOptions) {
     this.#options = options;
     this.#limiter = new Limiter(options, options.clock);
+  }
+
+  /**
+   * Makes one over an `Auth`, or over anything else that has `authorization()`.
+   *
+   * @throws {ClientError} For options that are none of an `Auth`, or that cannot be.
+   */
+  static over(
+    auth: Authorizer | Pick<RequesterOptions, "fetch"> & { environment: PlanetEnvironment },
+    options: Omit<RequesterOptions, "baseUrl" | "fetch" | "headers"> & AuthorizerOptions,
+    headers: Readonly<Record<string, string>>,
+  ): Requester {
+    const { allowedOrigins, environment = PRODUCTION, fetch, ...rest } = options;
+    if ("fetch" in auth) {
+      if (allowedOrigins ?? fetch ?? options.environment) {
+        throw new ClientError(
+          "Give allowedOrigins, environment and fetch to Auth, not to Session.",
+        );
+      }
+      const baseUrl = auth.environment.apiBaseUrl;
+      return new Requester({ ...rest, baseUrl, fetch: auth.fetch, headers });
+    }
+    const baseUrl = environment.apiBaseUrl;
+    const origins = (allowedOrigins ?? environment.allowedOrigins ?? [baseUrl]).map((text) => {
+      const origin = serverOrigin(text);
+      if (origin !== undefined) return origin;
+      throw new ClientError("Give allowedOrigins https URLs, or http URLs on loopback.");
+    });
+    const made = authenticatedFetch(auth, { allowedOrigins: origins, baseUrl, fetch });
+    return new Requester({ ...rest, baseUrl, fetch: made, headers });
   }
 
   /**
