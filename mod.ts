@@ -28,8 +28,10 @@ export type {
   ListProfilesOptions,
   M2MOptions,
   SessionOptions,
-} from "./lib/auth_options.ts";
-export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
+  SessionOrigin,
+} from "./lib/setup.ts";
+export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
+export type { SessionReport } from "./lib/report.ts";
 export type {
   ClientOptions,
   DataAPI,
@@ -46,9 +48,8 @@ export type {
 } from "./lib/clients/data.ts";
 export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
-export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/types.ts";
-export type { Clock } from "./lib/waiting.ts";
-export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
+export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
+export type { Clock } from "./lib/runtime.ts";
 export {
   ApiError,
   type ApiErrorOptions,
@@ -71,11 +72,12 @@ export {
 } from "./lib/errors.ts";
 export type { AuthEvent, RequestEvent, SessionEvent } from "./lib/events.ts";
 export type { FetchLike } from "./lib/exchange.ts";
-export type { DeviceAuthorization, LoginOptions, LoginProgress } from "./lib/flows/types.ts";
-export type { TokenState } from "./lib/keeper/types.ts";
+export type { LoginOptions } from "./lib/sign_in/person.ts";
+export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
+export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
-export type { ProfileEntry } from "./lib/profiles/profile.ts";
+export type { ProfileEntry } from "./lib/profiles/profiles.ts";
 export type { Authorizer } from "./lib/http/plan.ts";
 export type {
   CallOptions,
@@ -91,17 +93,15 @@ export {
   deriveStorageKey,
   EncryptedStorage,
   type EncryptedStorageOptions,
-} from "./lib/storage/encrypted.ts";
-export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
-export {
   type KvAtomic,
   type KvEntry,
   type KvKey,
   type KvLike,
   KvStorage,
   type KvStorageOptions,
-} from "./lib/storage/kv.ts";
-export { MemoryStorage } from "./lib/storage/memory.ts";
+  MemoryStorage,
+} from "./lib/storage/stores.ts";
+export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";
 export type {
   JsonObject,
@@ -110,5 +110,4 @@ export type {
   LockOptions,
   ObjectStorageProvider,
 } from "./lib/storage/objects.ts";
-export type { LoginUI } from "./lib/terminal/types.ts";
-export { VERSION } from "./lib/environment.ts";
+export type { LoginUI } from "./lib/terminal/ui.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { abandonable } from "./waiting.ts";
+import { abandonable } from "./runtime.ts";
 
 /** A `fetch`: the runtime's, or one of the application's own, for proxies and tests. */
 export type FetchLike = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;

@@ -10,14 +10,14 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions, DataAPI } from "./clients/data.ts";
 import { DataClient } from "./clients/lazy.ts";
-import { type PlanetEnvironment, VERSION } from "./environment.ts";
 import { ClientError, type JsonObject } from "./errors.ts";
 import type { SessionEvent } from "./events.ts";
 import type { FetchLike } from "./exchange.ts";
 import { asFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/plan.ts";
 import type { ListOptions, OpenOptions, Requester, RequestOptions } from "./http/requester.ts";
-import { type Clock, systemClock } from "./waiting.ts";
+import { type Clock, systemClock } from "./runtime.ts";
+import { type PlanetEnvironment, VERSION } from "./setup.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
 export interface SessionHttpOptions {

@@ -17,24 +17,20 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
   "lib/auth.ts",
-  "lib/auth_options.ts",
-  "lib/callback/callback_url.ts",
-  "lib/client.ts",
   "lib/clients/lazy.ts",
-  "lib/environment.ts",
   "lib/errors.ts",
   "lib/http/fetch.ts",
   "lib/keeper/keeper.ts",
+  "lib/keeper/stored_session.ts",
   "lib/planet.ts",
   "lib/runtime.ts",
   "lib/session.ts",
-  "lib/storage/encrypted.ts",
+  "lib/setup.ts",
   "lib/storage/file.ts",
-  "lib/storage/kv.ts",
-  "lib/storage/memory.ts",
+  "lib/storage/objects.ts",
   "lib/storage/select.ts",
+  "lib/storage/stores.ts",
   "lib/token.ts",
-  "lib/waiting.ts",
   "mod.ts",
 ];
 

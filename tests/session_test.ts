@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Auth } from "../lib/auth.ts";
 import { AuthError, ClientError, MissingResource } from "../lib/errors.ts";
 import { Session, type SessionHttpOptions } from "../lib/session.ts";
-import { VERSION } from "../lib/environment.ts";
+import { VERSION } from "../lib/setup.ts";
 import { secret } from "./_support/canaries.ts";
 import { fakeClock } from "./_support/fake_clock.ts";
 import { FakeResponse, fakeServer, type FakeServerOptions } from "./_support/fake_server.ts";

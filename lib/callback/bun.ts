@@ -1,12 +1,10 @@
 /**
- * The callback listener on `Bun.serve`.
+ * The callback's server by `Bun.serve`.
  *
  * @module
  */
 
-import { MAX_BYTES } from "./handler.ts";
-import { type Bind, DRAIN_MS, openListener, readRequest } from "./listener.ts";
-import type { Listen } from "./types.ts";
+import { type Bind, DRAIN_MS, MAX_BYTES, readRequest } from "./handler.ts";
 
 /** The members of `Bun.serve` that are used here; Deno checks these files too. */
 interface BunLike {
@@ -24,7 +22,8 @@ interface BunLike {
 
 const { Bun: bun } = globalThis as unknown as { Bun: BunLike };
 
-const bind: Bind = (hostname, port, handle) => {
+/** Binds with `Bun.serve`. */
+export const bind: Bind = (hostname, port, handle) => {
   try {
     const server = bun.serve({
       hostname,
@@ -41,14 +40,10 @@ const bind: Bind = (hostname, port, handle) => {
       },
     });
     // Stops listening at once; what is half said after that is cut off.
-    const stop = () => {
+    const stop = async () => {
       server.stop();
-      return new Promise<void>((resolve) =>
-        setTimeout(() => {
-          server.stop(true);
-          resolve();
-        }, DRAIN_MS)
-      );
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+      server.stop(true);
     };
     return Promise.resolve({ port: server.port, stop });
   } catch (error) {
@@ -56,6 +51,3 @@ const bind: Bind = (hostname, port, handle) => {
     return Promise.resolve(taken ? "taken" : "unavailable");
   }
 };
-
-/** Listens with `Bun.serve`. */
-export const listen: Listen = (expectation) => openListener(expectation, bind);

@@ -1,15 +1,15 @@
 /**
- * The callback listener on `Deno.serve`.
+ * The callback's server by `Deno.serve`.
  *
  * @module
  */
 
 import { AuthError } from "../errors.ts";
 import { isGranted, isPermissionError } from "../runtime.ts";
-import { type Bind, openListener, readRequest } from "./listener.ts";
-import type { Listen } from "./types.ts";
+import { type Bind, readRequest } from "./handler.ts";
 
-const bind: Bind = (hostname, port, handle, optional = false) => {
+/** Binds with `Deno.serve`. */
+export const bind: Bind = (hostname, port, handle, optional = false) => {
   const address = `${hostname === "::1" ? "[::1]" : hostname}:${port}`;
   // The second family is a choice of ours, which never prompts.
   if (optional && !isGranted({ name: "net", host: address })) return Promise.resolve("unavailable");
@@ -38,10 +38,6 @@ const bind: Bind = (hostname, port, handle, optional = false) => {
         { cause },
       );
     }
-    if (cause instanceof Deno.errors.AddrInUse) return Promise.resolve("taken");
-    return Promise.resolve("unavailable");
+    return Promise.resolve(cause instanceof Deno.errors.AddrInUse ? "taken" : "unavailable");
   }
 };
-
-/** Listens with `Deno.serve`. */
-export const listen: Listen = (expectation) => openListener(expectation, bind);

@@ -1,33 +1,23 @@
 /**
- * What the listeners of all runtimes share: both loopback families, one answer, one end.
+ * Listens for the browser's answer: both loopback families, one answer, one end (RFC 8252 §7.3).
  *
  * @module
  */
 
+import { parseCallbackUrl, type ParsedCallbackUrl, withPort } from "../setup.ts";
 import { AuthError } from "../errors.ts";
-import { parseCallbackUrl, withPort } from "./callback_url.ts";
-import { type CallbackAnswer, type CallbackRequest, createHandler, MAX_BYTES } from "./handler.ts";
-import { page } from "./pages.ts";
-import type { CallbackExpectation, CallbackListener } from "./types.ts";
-
-/** Answers one request. */
-export type Handle = (request: CallbackRequest) => Promise<CallbackAnswer>;
-
-/** A server on one loopback address. */
-export interface BoundServer {
-  /** The port that was bound. */
-  port: number;
-  /** Stops listening; answers already given are delivered. */
-  stop(): Promise<void>;
-}
-
-/** Binds one address; `"taken"` and `"unavailable"` say why it could not. */
-export type Bind = (
-  hostname: "127.0.0.1" | "::1",
-  port: number,
-  handle: Handle,
-  optional?: boolean,
-) => Promise<BoundServer | "taken" | "unavailable">;
+import { abandonable, runtime } from "../runtime.ts";
+import {
+  type Bind,
+  type BoundServer,
+  type CallbackAnswer,
+  type CallbackExpectation,
+  type CallbackListener,
+  type CallbackRequest,
+  createHandler,
+  type Handle,
+  page,
+} from "./handler.ts";
 
 /** How long the end waits for the browser to fetch its last page, in milliseconds. */
 const PAGE_GRACE_MS = 600;
@@ -35,17 +25,32 @@ const PAGE_GRACE_MS = 600;
 /** How long the last page waits to learn whether the code could be redeemed, in milliseconds. */
 const OUTCOME_MS = 4_000;
 
-/** How long answers that were given may take to be delivered, in milliseconds. */
-export const DRAIN_MS = 100;
-
 const PORT_TRIES = 10;
+
+/**
+ * Binds a listener on loopback, with what this runtime has.
+ *
+ * @throws {AuthError} `port_in_use`, `unsupported_runtime` (no server, or no permission).
+ */
+export async function listen(expectation: CallbackExpectation): Promise<CallbackListener> {
+  if (runtime === "other") {
+    throw new AuthError(
+      "unsupported_runtime",
+      "Sign in with a device code: this runtime cannot listen for the browser's answer.",
+    );
+  }
+  const { bind } = runtime === "deno"
+    ? await import("./deno.ts")
+    : runtime === "bun"
+    ? await import("./bun.ts")
+    : await import("./node.ts");
+  return await openListener(expectation, bind);
+}
 
 /** Waits for `work`, at most `ms` milliseconds; `undefined` when it took longer. */
 async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
   try {
     return await Promise.race([work, late]);
   } finally {
@@ -78,7 +83,7 @@ export async function openListener(
     return answer;
   };
 
-  const servers = await bindAll(parsed.host, parsed.port, bind, handle);
+  const servers = await bindAll(parsed, bind, handle);
   const port = servers[0]!.port;
   late.decide = createHandler(expectation, parsed, port);
 
@@ -94,25 +99,17 @@ export async function openListener(
     redirectUri: withPort(parsed, port),
     close,
     async wait(signal) {
-      const aborted = Promise.withResolvers<never>();
-      const onAbort = () => {
-        aborted.reject(signal.reason);
-        if (!answered) close("failed").catch(() => {});
-      };
-      if (signal.aborted) onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
       try {
-        return await Promise.race([aborted.promise, settled.promise]);
+        return await abandonable(settled.promise, signal);
       } finally {
-        signal.removeEventListener("abort", onAbort);
+        if (signal.aborted && !answered) close("failed").catch(() => {});
       }
     },
   };
 }
 
 async function bindAll(
-  host: string,
-  port: number,
+  { host, port }: ParsedCallbackUrl,
   bind: Bind,
   handle: Handle,
 ): Promise<BoundServer[]> {
@@ -144,22 +141,4 @@ async function bindAll(
         `that still waits), or register and set a callbackUrl with another port: port ${port} is ` +
         `in use.`,
   );
-}
-
-/** Reads a web `Request`: its form only if it is one, and never more than is looked at. */
-export async function readRequest(request: Request): Promise<CallbackRequest> {
-  const [, authority, target] = /^[a-z]+:\/\/([^/?#]*)(.*)$/is.exec(request.url) ?? [];
-  const read: CallbackRequest = {
-    method: request.method,
-    target: target === undefined ? request.url : target === "" ? "/" : target,
-    header: (name) => request.headers.get(name),
-  };
-  if (authority !== undefined) read.authority = authority;
-  const length = Number(request.headers.get("content-length") ?? NaN);
-  const type = request.headers.get("content-type") ?? "";
-  if (
-    request.method === "POST" && length <= MAX_BYTES &&
-    type.startsWith("application/x-www-form-urlencoded")
-  ) read.form = await request.text();
-  return read;
 }

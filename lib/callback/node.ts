@@ -1,41 +1,71 @@
 /**
- * The callback listener on `node:http`.
+ * The callback's server by `node:http`.
  *
  * @module
  */
 
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
-import { type CallbackRequest, MAX_BYTES } from "./handler.ts";
-import { type Bind, DRAIN_MS, openListener } from "./listener.ts";
-import type { Listen } from "./types.ts";
+import { type Bind, type CallbackRequest, DRAIN_MS, isForm, MAX_BYTES } from "./handler.ts";
 
-async function read(request: IncomingMessage): Promise<CallbackRequest> {
-  const { headers, headersDistinct, method = "", url = "/" } = request;
-  const result: CallbackRequest = {
-    method,
-    target: url,
-    // A field that was sent twice must not pass for its first value.
-    header: (name) => headersDistinct[name]?.join(", ") ?? null,
+/** The members of `node:http` that are used here: a request. */
+interface IncomingLike extends AsyncIterable<string> {
+  readonly headersDistinct: Readonly<Record<string, string[] | undefined>>;
+  readonly method?: string;
+  readonly url?: string;
+  setEncoding(encoding: "utf8"): this;
+}
+
+/** The same: an answer. */
+interface AnswerLike {
+  writeHead(status: number, headers: Record<string, string>): AnswerLike;
+  end(body: string): void;
+  destroy(): void;
+}
+
+/** The same: a server. */
+interface ServerLike {
+  headersTimeout: number;
+  requestTimeout: number;
+  timeout: number;
+  maxConnections: number;
+  address(): { port: number };
+  close(done: () => void): void;
+  closeAllConnections(): void;
+  listen(port: number, hostname: string, done: () => void): void;
+  once(event: "error", then: (error: Error & { code?: string }) => void): void;
+}
+
+const { process } = globalThis as unknown as {
+  process: {
+    getBuiltinModule(name: "node:http"): {
+      createServer(
+        limits: { maxHeaderSize: number; connectionsCheckingInterval: number },
+        handle: (request: IncomingLike, answer: AnswerLike) => void,
+      ): ServerLike;
+    };
   };
-  const type = headers["content-type"] ?? "";
-  const length = Number(headers["content-length"] ?? NaN);
-  if (
-    method === "POST" && length <= MAX_BYTES && type.startsWith("application/x-www-form-urlencoded")
-  ) {
+};
+
+async function read(request: IncomingLike): Promise<CallbackRequest> {
+  const { headersDistinct, method = "", url: target = "/" } = request;
+  // A field that was sent twice must not pass for its first value.
+  const header = (name: string) => headersDistinct[name]?.join(", ") ?? null;
+  const result: CallbackRequest = { method, target, header };
+  if (isForm(result)) {
     result.form = "";
     for await (const chunk of request.setEncoding("utf8")) result.form += chunk;
   }
   return result;
 }
 
-const bind: Bind = (hostname, port, handle) =>
+/** Binds with `node:http`. */
+export const bind: Bind = (hostname, port, handle) =>
   new Promise((resolve) => {
+    const { createServer } = process.getBuiltinModule("node:http");
     const limits = { maxHeaderSize: 2 * MAX_BYTES, connectionsCheckingInterval: 2_000 };
-    const server = createServer(limits, (request, response) => {
+    const server = createServer(limits, (request, answer) => {
       read(request).then(handle).then(({ body, headers, status }) => {
-        response.writeHead(status, headers).end(body);
-      }).catch(() => response.destroy());
+        answer.writeHead(status, headers).end(body);
+      }).catch(() => answer.destroy());
     });
     server.headersTimeout = 10_000;
     server.requestTimeout = 15_000;
@@ -43,14 +73,9 @@ const bind: Bind = (hostname, port, handle) =>
     server.maxConnections = 1_024;
     const stop = () =>
       new Promise<void>((done) => {
-        server.close(() => done());
+        server.close(done);
         setTimeout(() => server.closeAllConnections(), DRAIN_MS);
       });
-    server.once("error", (error: Error & { code?: string }) =>
-      resolve(error.code === "EADDRINUSE" ? "taken" : "unavailable"));
-    server.listen(port, hostname, () =>
-      resolve({ port: (server.address() as AddressInfo).port, stop }));
+    server.once("error", ({ code }) => resolve(code === "EADDRINUSE" ? "taken" : "unavailable"));
+    server.listen(port, hostname, () => resolve({ port: server.address().port, stop }));
   });
-
-/** Listens with `node:http`. */
-export const listen: Listen = (expectation) => openListener(expectation, bind);

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { serverOrigin } from "../environment.ts";
+import { serverOrigin } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { FetchLike } from "../exchange.ts";
 import { runtime, singleUse } from "../runtime.ts";

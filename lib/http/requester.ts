@@ -7,11 +7,11 @@
  * @module
  */
 
-import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "../environment.ts";
 import { ApiError, ClientError, type JsonObject, type JsonValue, PagingError } from "../errors.ts";
 import type { SessionEvent } from "../events.ts";
 import { answered, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
-import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
+import { abandonable, type Clock, linkedAbort } from "../runtime.ts";
+import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "../setup.ts";
 import {
   apiError,
   type Failure,

@@ -10,7 +10,7 @@
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable } from "../waiting.ts";
+import { abandonable } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 import type { JsonObject } from "../storage/objects.ts";
@@ -317,7 +317,7 @@ export class OAuthClient {
   }
 
   /** Signs in as the client itself (RFC 6749 §4.4). */
-  async clientCredentials(signal?: AbortSignal): Promise<TokenSet> {
+  async clientCredentials({ signal }: { signal?: AbortSignal } = {}): Promise<TokenSet> {
     const server = await this.#server.about(["token_endpoint"], signal);
     return await this.#token(
       server,
@@ -340,7 +340,7 @@ export class OAuthClient {
    *
    * @throws {AuthError} `session_expired` where the server calls it invalid, and the codes of a token request.
    */
-  async refresh(current: TokenSet, signal?: AbortSignal): Promise<TokenSet> {
+  async refresh(current: TokenSet, { signal }: { signal?: AbortSignal } = {}): Promise<TokenSet> {
     const server = await this.#server.about(["token_endpoint"], signal);
     const refreshToken = current.refreshToken;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");

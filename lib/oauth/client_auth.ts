@@ -10,7 +10,7 @@
  */
 
 import type * as oauth from "oauth4webapi";
-import type { Clock } from "../waiting.ts";
+import type { Clock } from "../runtime.ts";
 import type { PrivateKeyPem, Signer } from "./private_key.ts";
 
 /** What a client proves itself with; a public client has neither. */

@@ -9,7 +9,7 @@
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable, type Clock } from "../waiting.ts";
+import { abandonable, type Clock } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import { malformed } from "./errors.ts";

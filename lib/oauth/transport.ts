@@ -9,9 +9,8 @@
  */
 
 import { answered, readBody, retryAfterMs } from "../exchange.ts";
-import type { Clock } from "../waiting.ts";
+import { type Clock, netRefusal, runtime, singleUse } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
-import { netRefusal, runtime, singleUse } from "../runtime.ts";
 import type { JsonObject } from "../storage/objects.ts";
 
 /** Longest time for one request and its answer, in milliseconds. */

@@ -34,11 +34,13 @@
  * @module
  */
 
+import { basename } from "@std/path/basename";
+import { dirname } from "@std/path/dirname";
+import { join } from "@std/path/join";
 import { AuthError } from "../errors.ts";
-import { abandonable } from "../waiting.ts";
-import { fileErrorCode, type Files } from "./files.ts";
-import { unrefTimer } from "../runtime.ts";
-import { lockTimeout } from "./turns.ts";
+import { abandonable, unrefTimer } from "../runtime.ts";
+import { type Files, makeFolders, present } from "./files.ts";
+import { fileErrorCode, lockTimeout } from "./objects.ts";
 
 /** How long a holder may stand still before others take its lock, in milliseconds. */
 export const LEASE_MS = 10_000;
@@ -113,18 +115,21 @@ class Witness {
   /** How often its system lock was looked for in vain since it was seen. */
   #missed = Infinity;
 
-  constructor(readonly files: Files, readonly folder: string, readonly leaseMs: number) {}
+  readonly #files: Files;
+  readonly #folder: string;
+  readonly #leaseMs: number;
+
+  constructor(files: Files, folder: string, leaseMs: number) {
+    this.#files = files;
+    this.#folder = folder;
+    this.#leaseMs = leaseMs;
+  }
 
   /** Tells whether the holder `id` is dead. */
   async isDead(id: string): Promise<boolean> {
-    const path = `${this.folder}/${id}`;
-    let mark: number;
-    try {
-      mark = (await this.files.info(path)).mtimeMs;
-    } catch (error) {
-      if (fileErrorCode(error) === "ENOENT") return false;
-      throw error;
-    }
+    const path = join(this.#folder, id);
+    const mark = (await present(() => this.#files.info(path)))?.mtimeMs;
+    if (mark === undefined) return false;
     const now = performance.now();
     if (id !== this.#id || mark !== this.#mark) {
       if (id !== this.#id) {
@@ -139,7 +144,7 @@ class Witness {
       this.#stillMs += Math.min(now - this.#seenAt, 500);
     }
     this.#seenAt = now;
-    if (this.#stillMs >= this.leaseMs) return true;
+    if (this.#stillMs >= this.#leaseMs) return true;
     if (now - this.#askedAt < 200) return false;
     this.#askedAt = now;
     return await this.#isSeenDead(path);
@@ -148,13 +153,13 @@ class Witness {
   async #isSeenDead(path: string): Promise<boolean> {
     let owner: Owner;
     try {
-      owner = JSON.parse(new TextDecoder().decode(await this.files.read(path)));
+      owner = JSON.parse(new TextDecoder().decode(await this.#files.read(path)));
     } catch {
       return false;
     }
     if (typeof owner.pid !== "number") return false;
     if (owner.held === true) {
-      const held = await this.files.isHeld(path, owner.pid);
+      const held = await this.#files.isHeld(path, owner.pid);
       if (held === false) return true;
       // Whose lock was seen once is no process of another container. A list that changes while
       // it is read may lack an entry, so one look is not enough.
@@ -162,8 +167,8 @@ class Witness {
       if (Number.isFinite(this.#missed) && this.#missed >= 2) return true;
     }
     if (typeof owner.space !== "string") return false;
-    if (owner.space !== await this.files.processSpace()) return false;
-    return await this.files.isAlive(owner.pid) === false;
+    if (owner.space !== await this.#files.processSpace()) return false;
+    return await this.#files.isAlive(owner.pid) === false;
   }
 }
 
@@ -204,7 +209,7 @@ export async function takeFileLock(
         }
         if (outcome === "gone") ready = false;
       } else if (await witness.isDead(owner)) {
-        await remove(files, `${folder}/${owner}`);
+        await remove(files, join(folder, owner));
         continue;
       }
       const left = timeoutMs - (performance.now() - since);
@@ -232,7 +237,7 @@ async function namesIn(files: Files, folder: string): Promise<string[]> {
 /** Removes `names` in a folder, and what is in those that are folders. */
 async function empty(files: Files, folder: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    const path = `${folder}/${name}`;
+    const path = join(folder, name);
     if (!name.endsWith(bin(""))) await remove(files, path);
     else {
       await empty(files, path, await namesIn(files, path));
@@ -260,6 +265,27 @@ export async function removePrepared(files: Files, target: string, path: string)
   await discard(files, aside);
 }
 
+/** Removes what writers and waiters that died left beside a file, before the time `since`. */
+export async function removeLeftovers(
+  files: Files,
+  target: string,
+  since: number,
+): Promise<void> {
+  const [folder, name] = [dirname(target), basename(target)];
+  for (const entry of await files.entries(folder)) {
+    if (!entry.name.startsWith(`${name}.`)) continue;
+    const rest = entry.name.slice(name.length);
+    const isFile = entry.isFile && /^\.[0-9a-f]{32}\.tmp$/.test(rest);
+    const isFolder = entry.isFolder && /^\.lock\.[0-9a-f]{32}$/.test(rest);
+    if (!isFile && !isFolder) continue;
+    const path = join(folder, entry.name);
+    const written = (await present(() => files.info(path)))?.mtimeMs;
+    if (written === undefined || written > since) continue;
+    const removing = isFile ? files.remove(path, "file") : removePrepared(files, target, path);
+    await removing.catch(() => {});
+  }
+}
+
 function remove(files: Files, path: string): Promise<boolean> {
   return tolerate(["ENOENT"], files.remove(path, "file"));
 }
@@ -269,12 +295,12 @@ async function prepare(
   prepared: string,
   id: string,
 ): Promise<{ close(): void } | undefined> {
-  await files.makeFolder(prepared);
-  const path = `${prepared}/${id}`;
+  await makeFolders(files, prepared);
+  const path = join(prepared, id);
   let system: { close(): void } | undefined;
   try {
-    await files.makeFolder(`${prepared}/${bin(id)}`);
-    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES));
+    await files.makeFolder(join(prepared, bin(id)));
+    await files.create(join(prepared, room(id)), new Uint8Array(ROOM_BYTES));
     const space = await files.processSpace();
     await files.create(path, new Uint8Array());
     system = await files.hold(path);
@@ -331,6 +357,11 @@ async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 
 class Held implements HeldFileLock {
   readonly #controller = new AbortController();
+  readonly #files: Files;
+  readonly #folder: string;
+  readonly #id: string;
+  readonly #leaseMs: number;
+  readonly #system: { close(): void } | undefined;
   readonly #path: string;
   #timer: unknown;
   #beating: Promise<void> | undefined;
@@ -340,13 +371,18 @@ class Held implements HeldFileLock {
   #renewedAt = performance.now();
 
   constructor(
-    readonly files: Files,
-    readonly folder: string,
-    readonly id: string,
-    readonly leaseMs: number,
-    readonly system: { close(): void } | undefined,
+    files: Files,
+    folder: string,
+    id: string,
+    leaseMs: number,
+    system: { close(): void } | undefined,
   ) {
-    this.#path = `${folder}/${id}`;
+    this.#files = files;
+    this.#folder = folder;
+    this.#id = id;
+    this.#leaseMs = leaseMs;
+    this.#system = system;
+    this.#path = join(folder, id);
     this.#schedule();
   }
 
@@ -355,30 +391,30 @@ class Held implements HeldFileLock {
   }
 
   async scratch(): Promise<string> {
-    if (this.#scratches === 0) await remove(this.files, `${this.folder}/${room(this.id)}`);
+    if (this.#scratches === 0) await remove(this.#files, join(this.#folder, room(this.#id)));
     return `${this.#path}.${++this.#scratches}.new`;
   }
 
   async remove(path: string): Promise<boolean> {
     if (this.signal.aborted) throw this.lose();
-    const gone = `${this.folder}/${bin(this.id)}/${++this.#removed}`;
+    const gone = join(this.#folder, bin(this.#id), String(++this.#removed));
     try {
-      await this.files.rename(path, gone);
+      await this.#files.rename(path, gone);
     } catch (error) {
       await this.confirm();
       if (fileErrorCode(error) === "ENOENT") return false;
       // A link lies on one disk, and its target with the lock on another.
       if (fileErrorCode(error) !== "EXDEV") throw error;
-      return await remove(this.files, path);
+      return await remove(this.#files, path);
     }
-    await remove(this.files, gone);
+    await remove(this.#files, gone);
     return true;
   }
 
   async confirm(): Promise<void> {
     if (this.signal.aborted) throw this.lose();
     try {
-      await this.files.touch(this.#path);
+      await this.#files.touch(this.#path);
     } catch (error) {
       if (fileErrorCode(error) === "ENOENT") throw this.lose();
       throw error;
@@ -388,8 +424,8 @@ class Held implements HeldFileLock {
   lose(cause?: unknown): AuthError {
     const error = new AuthError(
       "storage_failed",
-      `Read the state again: this program lost the lock ${this.folder}, because it stood still ` +
-        `for more than ${this.leaseMs / 1000} s or the lock was removed. Nothing was written.`,
+      `Read the state again: this program lost the lock ${this.#folder}, because it stood still ` +
+        `for more than ${this.#leaseMs / 1000} s or the lock was removed. Nothing was written.`,
       { cause },
     );
     this.#controller.abort(error);
@@ -400,20 +436,20 @@ class Held implements HeldFileLock {
     this.#released = true;
     clearTimeout(this.#timer as number);
     await this.#beating;
-    this.system?.close();
+    this.#system?.close();
     // A scratch file is left only by a save that nobody waited for.
     for (let n = 0; n <= this.#scratches; n++) {
-      await this.files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
+      await this.#files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
     }
-    await discard(this.files, `${this.folder}/${bin(this.id)}`);
-    await this.files.remove(this.#path, "file").catch(() => {});
-    await this.files.remove(this.folder, "folder").catch(() => {});
+    await discard(this.#files, join(this.#folder, bin(this.#id)));
+    await this.#files.remove(this.#path, "file").catch(() => {});
+    await this.#files.remove(this.#folder, "folder").catch(() => {});
   }
 
   #schedule(): void {
     this.#timer = setTimeout(() => {
       this.#beating = this.#beat();
-    }, this.leaseMs / 10);
+    }, this.#leaseMs / 10);
     unrefTimer(this.#timer);
   }
 
@@ -423,7 +459,7 @@ class Held implements HeldFileLock {
       this.#renewedAt = performance.now();
     } catch (error) {
       // It may pass, but others may have taken the lock by then.
-      if (performance.now() - this.#renewedAt >= this.leaseMs) this.lose(error);
+      if (performance.now() - this.#renewedAt >= this.#leaseMs) this.lose(error);
     }
     if (!this.#released && !this.signal.aborted) this.#schedule();
   }

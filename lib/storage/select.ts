@@ -1,93 +1,224 @@
 /**
- * Picks the store, and the file operations, that fit this runtime.
+ * Picks the store that fits the options of a session and this runtime.
  *
  * Never causes a permission prompt.
  *
  * @module
  */
 
+import { profileKey } from "../setup.ts";
 import { AuthError } from "../errors.ts";
-import { homeVariable, isGranted, lookAt, namesIn, readEnv, runtime } from "../runtime.ts";
-import { FileStorage } from "./file.ts";
-import type { Files } from "./files.ts";
-import type { ObjectStorageProvider } from "./objects.ts";
+import {
+  homeVariable,
+  isGranted,
+  isPermissionError,
+  lookAt,
+  namesIn,
+  readEnv,
+  runtime,
+} from "../runtime.ts";
+import { FileStorage, openFiles } from "./file.ts";
+import { type KvLike, KvStorage, MemoryStorage } from "./stores.ts";
+import type { ChosenStorage, ObjectStorageProvider } from "./objects.ts";
 
-/** A store, and why it is this one. */
-export interface ChosenStorage {
-  /** The store. */
-  readonly storage: ObjectStorageProvider;
-  /** Its kind; `custom` where the application brought its own. */
-  readonly kind: "file" | "kv" | "memory" | "custom";
-  /** Where it keeps things, as far as there is a place. */
-  readonly location?: string;
-  /** Why it was chosen. */
-  readonly reason: string;
+/** The options of a session that say where its state is kept. */
+export interface StorageOptions {
+  /** `false`: in memory; `true`: in a store that lasts, or not at all. */
+  readonly saveStateToStorage?: boolean | undefined;
+  /** The application's own store. */
+  readonly storageProvider?: ObjectStorageProvider | undefined;
 }
 
-/**
- * Loads the file operations of this runtime.
- *
- * @throws {AuthError} `unsupported_runtime` where there are no files.
- */
-export async function openFiles(): Promise<Files> {
-  if (runtime === "deno") return (await import("./files_deno.ts")).files;
-  if (runtime !== "other") return (await import("./files_node.ts")).files;
-  throw new AuthError(
-    "unsupported_runtime",
-    "Pass a storageProvider: this runtime has no files.",
-  );
+/** A reason why there is no store of some kind, and what would help. */
+interface Missing {
+  readonly why: string;
+  readonly advice: string;
 }
 
-/** Opens Deno KV; `undefined` where there is none. */
-export function kvOpener(): (() => Promise<unknown>) | undefined {
-  return runtime === "deno" ? (Deno as { openKv?: () => Promise<unknown> }).openKv : undefined;
+function memory(reason: string, advice?: string): ChosenStorage {
+  const storage = new MemoryStorage();
+  return { storage, kind: "memory", durable: false, reason, ...advice && { advice } };
 }
 
-/** The store of files in the home directory. */
-export function fileStorage(): ChosenStorage {
+function inFiles(): ChosenStorage {
   const storage = new FileStorage();
   return {
     storage,
     kind: "file",
+    durable: true,
+    sharesWithCommandLine: true,
     location: storage.root,
     reason: "files in the home directory may be read and written",
   };
 }
 
-/** Where sessions lie in files, as far as that is permitted at a glance. */
+/** Where sessions lie in files, if that is permitted and needs no closer look. */
 function sessionsFolder(): string | undefined {
   if (runtime === "other") return undefined;
   const home = readEnv(homeVariable());
-  if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return undefined;
+  if (!home || isDeploy()) return undefined;
   const path = `${home}/.planet`;
-  return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) ? path : undefined;
+  return missingFlags(path).length === 0 ? path : undefined;
+}
+
+/** Deno Deploy has a disk, but one that does not last. */
+function isDeploy(): boolean {
+  return readEnv("DENO_DEPLOYMENT_ID") !== undefined;
+}
+
+function missingFlags(path: string): string[] {
+  return (["read", "write"] as const).filter((name) => !isGranted({ name, path }))
+    .map((name) => `--allow-${name}=${path}`);
+}
+
+/** Why files cannot be used without asking somebody; `undefined`: they can. */
+async function missingFiles(): Promise<Missing | undefined> {
+  if (runtime === "other") {
+    return { why: "this runtime has no files", advice: "Run where there are files" };
+  }
+  if (isDeploy()) {
+    return { why: "the disk of Deno Deploy does not last", advice: "Attach a Deno KV database" };
+  }
+  const variable = homeVariable();
+  const home = readEnv(variable);
+  const flags = missingFlags(`${home || `$${variable}`}/.planet`);
+  if (!isGranted({ name: "env", variable })) flags.unshift(`--allow-env=${variable}`);
+  if (flags.length > 0) {
+    const all = flags.join(" ");
+    return { why: `not granted: ${all}`, advice: `Run with ${all}` };
+  }
+  if (!home) {
+    return { why: `the variable ${variable} is not set`, advice: `Set the variable ${variable}` };
+  }
+  const files = await openFiles();
+  // What is there already serves readers even if nothing can be written.
+  if (await files.exists(`${home}/.planet`).catch(() => false)) return undefined;
+  const mayTry = (["read", "write"] as const).every((name) => isGranted({ name, path: home }));
+  return mayTry && await files.canAdd(home) === false
+    ? {
+      why: `nothing can be written to the folder ${home}`,
+      advice: `Let this user write to the folder ${home}`,
+    }
+    : undefined;
+}
+
+/** Opens the default Deno KV. */
+async function openKv(why: string): Promise<ChosenStorage | Missing> {
+  const open = runtime === "deno"
+    ? (Deno as { openKv?: () => Promise<unknown> }).openKv
+    : undefined;
+  if (open === undefined) {
+    const flag = runtime === "deno" && !isDeploy() ? "--unstable-kv" : "";
+    return flag === ""
+      ? { why: "no Deno KV", advice: "" }
+      : { why: `no Deno KV (${flag})`, advice: `Run with ${flag}` };
+  }
+  try {
+    const kv = await open() as KvLike & { close(): void };
+    const readers = isDeploy() ? "" : "; other users of this machine may be able to read its file";
+    return {
+      storage: new KvStorage(kv),
+      kind: "kv",
+      durable: true,
+      location: "Deno KV",
+      reason: `Deno KV is there, and ${why}${readers}`,
+      close: () => kv.close(),
+    };
+  } catch (error) {
+    const name = error instanceof Error ? error.name : "unknown";
+    return { why: `Deno KV did not open (${name})`, advice: "" };
+  }
 }
 
 /**
- * The store of files, and which of `names` a profile has there, by one look; `undefined` where
- * that does not tell.
- */
-export async function profileFiles(
-  profileName: string,
-  names: readonly string[],
-): Promise<{ chosen: ChosenStorage; names: readonly string[] } | undefined> {
-  const folder = sessionsFolder();
-  if (folder === undefined) return undefined;
-  const found = await namesIn(`${folder}/${profileName}`, names);
-  return found === undefined ? undefined : { chosen: fileStorage(), names: found };
-}
-
-/**
- * Chooses a store by what is allowed here already: files that last, then Deno
- * KV, then memory. Deno KV comes first on Deno Deploy, where the disk does not last.
+ * Chooses a store by what is allowed here already: files that last, then Deno KV,
+ * then memory. Deno KV comes first on Deno Deploy, whose disk does not last.
  */
 export async function chooseStorage(): Promise<ChosenStorage> {
   const folder = sessionsFolder();
-  if (folder !== undefined && await lookAt(folder) === "other") return fileStorage();
-  return await (await import("./choose.ts")).chooseClosely();
+  if (folder !== undefined && await lookAt(folder) === "other") return inFiles();
+  const noFiles = await missingFiles();
+  if (noFiles === undefined) return inFiles();
+  const kv = await openKv(noFiles.why);
+  if ("storage" in kv) return kv;
+  const advice = [noFiles.advice, kv.advice].filter((text) => text !== "").join(", or ");
+  return memory(`${noFiles.why}; ${kv.why}: state ends with the program`, advice);
+}
+
+/** The store of the options, or the one that fits this runtime. */
+export async function openStorage(
+  { storageProvider: storage }: StorageOptions,
+): Promise<ChosenStorage> {
+  if (storage === undefined) return await chooseStorage();
+  const sharesWithCommandLine = storage instanceof FileStorage;
+  const durable = !(storage instanceof MemoryStorage);
+  const reason = "storageProvider was given";
+  return { storage, kind: "custom", durable, sharesWithCommandLine, reason };
+}
+
+/**
+ * Opens the store of a session: the one place that decides where its state is kept.
+ *
+ * @throws {AuthError} `storage_denied` if `saveStateToStorage` is `true` and nothing here lasts.
+ */
+export async function openSessionStorage(
+  { saveStateToStorage, storageProvider }: StorageOptions,
+  profileName: string,
+): Promise<ChosenStorage> {
+  if (saveStateToStorage === false) return memory("saveStateToStorage is false");
+  if (storageProvider === undefined && await isInClear(profileName)) return inFiles();
+  const chosen = await openStorage({ storageProvider });
+  if (saveStateToStorage === true && chosen.kind === "memory") {
+    throw new AuthError(
+      "storage_denied",
+      `${chosen.advice}, or pass a storageProvider, or leave saveStateToStorage out: ` +
+        `there is no store that lasts (${chosen.reason.replace(/: state ends.*/, "")}).`,
+    );
+  }
+  return await withSops(chosen, profileName);
+}
+
+/** Whether a profile is seen to lie in files in clear, by one look at its folder. */
+async function isInClear(profileName: string): Promise<boolean> {
+  const folder = sessionsFolder();
+  if (folder === undefined) return false;
+  const names = ["auth_client.sops.json", "token.json", "token.sops.json"];
+  const found = await namesIn(`${folder}/${profileName}`, names);
+  return found !== undefined && !found.some((name) => name.endsWith(".sops.json"));
+}
+
+/** The store, reading and writing through `sops` if the profile has files of it. */
+export async function withSops(
+  chosen: ChosenStorage,
+  profileName: string,
+): Promise<ChosenStorage> {
+  const { storage } = chosen;
+  if (!(storage instanceof FileStorage)) return chosen;
+  const there = await Promise.all(
+    (["auth_client.sops", "token.sops"] as const)
+      .map((object) => storage.exists(profileKey(profileName, object))),
+  );
+  if (!there.includes(true)) return chosen;
+  const { SopsStorage } = await import("./sops.ts");
+  const reason = `${chosen.reason}; sops encrypts the profile's files`;
+  return { ...chosen, storage: new SopsStorage(storage), reason };
 }
 
 /** The store of {@linkcode chooseStorage}, without its reason. */
 export async function defaultStorage(): Promise<ObjectStorageProvider> {
   return (await chooseStorage()).storage;
+}
+
+/** The text of the file that `member` of a profile names; `what` says what it is for. */
+export async function readNamedFile(file: string, member: string, what: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await (await openFiles()).read(file));
+  } catch (cause) {
+    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
+    throw new AuthError(
+      "storage_failed",
+      `${flag}: the ${what} that ${member} names cannot be read.`,
+      { cause },
+    );
+  }
 }

@@ -1,49 +1,90 @@
 /**
- * The person's screen under Node and Bun.
+ * The person's terminal under Node and Bun, by `process`; its keyboard serves Deno too.
  *
  * @module
  */
 
-import { spawn } from "node:child_process";
-import process from "node:process";
-import { type Command, hasOpened, openCommands, whyNoBrowser } from "./opener.ts";
-import { Screen } from "./screen.ts";
-import type { LoginUI } from "./types.ts";
+import type { Keyboard, Machine } from "./screen.ts";
 
-async function start([program, ...args]: Command, signal: AbortSignal): Promise<boolean> {
-  const child = spawn(program, args, { detached: true, stdio: "ignore" });
-  const ended = new Promise<number>((resolve) => {
-    child.once("error", () => resolve(127));
-    child.once("exit", (code) => resolve(code ?? 1));
-  });
-  child.unref();
-  return await hasOpened(ended, signal);
+/** The members of a stream's events that are used here. */
+interface Emitter {
+  on(event: string, listener: (argument: never) => void): void;
+  removeListener(event: string, listener: (argument: never) => void): void;
 }
 
-/** Screen, keyboard and browser under Node and Bun. */
-export function createUI(): LoginUI {
-  const { env, stderr } = process;
-  const screen = new Screen({
-    write: (text) => void stderr.write(text),
-    isTerminal: stderr.isTTY === true && env.TERM !== "dumb",
-    hasColour: (env.NO_COLOR ?? "") === "",
-    columns: () => stderr.columns || 80,
-  });
-  return {
-    async openBrowser(url, { signal }) {
-      for (const command of openCommands(url)) {
-        if (await start(command, signal).catch(() => false)) return true;
-      }
-      return false;
-    },
-    whyNoBrowser: () => whyNoBrowser(),
-    show: (message) => screen.show(message),
-    showQrCode: (text) => screen.showQrCode(text),
-    showWaiting: (options) => screen.showWaiting(options),
-    async readLine(prompt, { signal }) {
-      const { keyboard } = await import("./keyboard_node.ts");
-      const { readHidden } = await import("./line_editor.ts");
-      return await readHidden(keyboard, screen, prompt, signal);
-    },
+/** The members of `process` that are used here. */
+interface ProcessLike extends Emitter {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stderr: {
+    readonly isTTY?: boolean;
+    readonly columns?: number;
+    write(text: string): void;
+  };
+  readonly stdin: Emitter & {
+    readonly isTTY?: boolean;
+    readonly isRaw?: boolean;
+    setRawMode(mode: boolean): void;
+    resume(): void;
+    pause(): void;
+  };
+  getBuiltinModule(name: "node:child_process"): {
+    spawn(program: string, args: string[], options: { detached: boolean; stdio: "ignore" }): {
+      once(event: "error" | "exit", listener: (code: unknown) => void): void;
+      unref(): void;
+    };
   };
 }
+
+const { process } = globalThis as unknown as { process: ProcessLike };
+
+/** The person's keyboard. */
+export const keyboard: Keyboard = {
+  get isTerminal(): boolean {
+    return process.stdin.isTTY === true;
+  },
+  start({ end, keys }) {
+    const { stdin } = process;
+    const wasRaw = stdin.isRaw === true;
+    const decoder = new TextDecoder();
+    const onData = (chunk: Uint8Array | string) =>
+      keys(typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true }));
+    const restore = () => {
+      if (!wasRaw) stdin.setRawMode(false);
+    };
+    stdin.setRawMode(true);
+    stdin.on("data", onData);
+    stdin.on("end", end);
+    process.on("exit", restore);
+    stdin.resume();
+    return () => {
+      stdin.removeListener("data", onData);
+      stdin.removeListener("end", end);
+      process.removeListener("exit", restore);
+      stdin.pause();
+      restore();
+    };
+  },
+};
+
+/** Terminal and programs by `process` and `node:child_process`. */
+export const machine: Machine = {
+  write: (text) => void process.stderr.write(text),
+  get isTerminal() {
+    return process.stderr.isTTY === true && process.env.TERM !== "dumb";
+  },
+  get hasColour() {
+    return (process.env.NO_COLOR ?? "") === "";
+  },
+  columns: () => process.stderr.columns || 80,
+  start([program, ...args]) {
+    const { spawn } = process.getBuiltinModule("node:child_process");
+    return new Promise((resolve) => {
+      const child = spawn(program, args, { detached: true, stdio: "ignore" });
+      child.once("error", () => resolve(127));
+      child.once("exit", (code) => resolve(typeof code === "number" ? code : 1));
+      child.unref();
+    });
+  },
+  mayRun: () => true,
+  keyboard: () => Promise.resolve(keyboard),
+};

@@ -1,11 +1,17 @@
 /**
- * What a person reads on a terminal: messages, and below them one line that changes.
+ * What a person reads on a terminal, and one line from the keyboard; names no runtime.
  *
- * Writes through a port, so that it names no runtime. Where the output is no
- * terminal it writes plain lines and nothing that changes.
+ * Messages, and below them one line that changes. Where the output is no terminal it writes
+ * plain lines and nothing that changes. Keys come one by one and are not echoed. The package that
+ * computes a QR code is loaded when one is shown.
  *
  * @module
  */
+
+import { AuthError } from "../errors.ts";
+
+/** A program and its arguments. */
+export type Command = [program: string, ...args: string[]];
 
 /** Where a screen writes. */
 export interface ScreenPort {
@@ -17,6 +23,16 @@ export interface ScreenPort {
   readonly hasColour: boolean;
   /** Width of the terminal in characters, read each time: windows change. */
   columns(): number;
+}
+
+/** What a person's screen, keyboard and browser stand on; each runtime has its own. */
+export interface Machine extends ScreenPort {
+  /** Starts a program, without waiting for it; resolves with its exit code when it ends. */
+  start(command: Command): Promise<number>;
+  /** Whether the program may be started at all, without asking anybody. */
+  mayRun(program: string): boolean;
+  /** The keyboard, loaded when somebody is asked; `undefined` where nobody sits at one. */
+  keyboard(): Promise<Keyboard | undefined>;
 }
 
 /** How often the time that is left is written again, in milliseconds. */
@@ -92,7 +108,6 @@ export class Screen {
   async showQrCode(text: string): Promise<boolean> {
     const { hasColour, isTerminal } = this.#port;
     if (!isTerminal) return false;
-    const { qrLines } = await import("./qr_code.ts");
     const lines = await qrLines(text, { inverted: !hasColour }).catch(() => []);
     const indent = "  ";
     const width = lines[0]?.length ?? Infinity;
@@ -162,4 +177,133 @@ export class Screen {
     this.#port.write(`\r\x1b[K${text.slice(0, Math.max(this.#port.columns() - 1, 1))}`);
     this.#drawn = true;
   }
+}
+
+/** Width of the quiet edge, in squares. */
+const EDGE = 2;
+
+/** Lines of equal width that show `text`; `inverted` fills the light squares instead of the dark. */
+export async function qrLines(
+  text: string,
+  options: { inverted: boolean },
+): Promise<string[]> {
+  const { encode } = await import("uqr");
+  const { data, size } = encode(text, { ecc: "L", border: EDGE });
+  const filled = (row: number, column: number) =>
+    row < size && (data[row]![column] === true) !== options.inverted;
+  const lines: string[] = [];
+  for (let row = 0; row < size; row += 2) {
+    let line = "";
+    for (let column = 0; column < size; column++) {
+      const [upper, lower] = [filled(row, column), filled(row + 1, column)];
+      line += upper ? lower ? "█" : "▀" : lower ? "▄" : " ";
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+/** Longest line that is kept; an address with a code has a few hundred characters. */
+const LONGEST_LINE = 16_384;
+
+/** A keyboard whose keys arrive at once and are not echoed. */
+export interface Keyboard {
+  /** Whether there is a person at it. */
+  readonly isTerminal: boolean;
+  /** Begins to listen; the answer ends that and gives the terminal back as it was. */
+  start(on: { keys(text: string): void; end(): void }): () => void;
+}
+
+/** What a key did. */
+export type KeyResult = "typing" | "line" | "cancel" | "end";
+
+/** Collects keys into a line. */
+export class LineEditor {
+  #text = "";
+  #pending = "";
+
+  /** What was typed. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Takes keys, or a paste; what comes after the end of the line is dropped. */
+  feed(keys: string): KeyResult {
+    const all = this.#pending + keys;
+    this.#pending = "";
+    for (let at = 0; at < all.length; at++) {
+      const key = all[at]!;
+      if (key === "\x1b") {
+        // Arrows and the marks around a paste; one may come in two parts.
+        // deno-lint-ignore no-control-regex
+        const sequence = /^\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~])/.exec(all.slice(at));
+        if (sequence !== null) at += sequence[0].length - 1;
+        // deno-lint-ignore no-control-regex
+        else if (/^\x1b(?:\[[0-9;?]*|O)?$/.test(all.slice(at))) {
+          this.#pending = all.slice(at);
+          break;
+        }
+      } else if (key === "\r" || key === "\n") {
+        return "line";
+      } else if (key === "\x03") {
+        return "cancel";
+      } else if (key === "\x04") {
+        if (this.#text === "") return "end";
+      } else if (key === "\x7f" || key === "\b") {
+        this.#text = this.#text.slice(0, -1);
+      } else if (key === "\x15" || key === "\x17") {
+        this.#text = "";
+      } else if (key >= " " && this.#text.length < LONGEST_LINE) {
+        this.#text += key;
+      }
+    }
+    return "typing";
+  }
+}
+
+/**
+ * Asks for a line on `screen` and takes it from `keyboard`, without echo.
+ *
+ * @throws {AuthError} `login_cancelled` after Ctrl-C; the reason of `signal` after an abort.
+ */
+export function readHidden(
+  keyboard: Keyboard,
+  screen: Screen,
+  prompt: string,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  if (!keyboard.isTerminal) return Promise.resolve(null);
+  const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+  const editor = new LineEditor();
+  let stop: (() => void) | undefined;
+  const finish = (answered: boolean, settle: () => void) => {
+    signal.removeEventListener("abort", onAbort);
+    stop?.();
+    stop = undefined;
+    screen.endPrompt(answered);
+    settle();
+  };
+  const onAbort = () => finish(false, () => reject(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  screen.startPrompt(prompt);
+  try {
+    stop = keyboard.start({
+      keys(text) {
+        if (stop === undefined) return;
+        const result = editor.feed(text);
+        screen.setTyped(editor.text.length);
+        if (result === "line") finish(true, () => resolve(editor.text));
+        if (result === "end") finish(false, () => resolve(null));
+        if (result === "cancel") {
+          const message = "Start signing in again when you are ready: Ctrl-C cancelled it.";
+          finish(false, () => reject(new AuthError("login_cancelled", message)));
+        }
+      },
+      end: () => stop && finish(false, () => resolve(null)),
+    });
+  } catch {
+    finish(false, () => resolve(null)); // A terminal that cannot be set must not end the login.
+  }
+  return promise;
 }

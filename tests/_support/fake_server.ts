@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { PlanetEnvironment } from "../../lib/environment.ts";
+import type { PlanetEnvironment } from "../../lib/setup.ts";
 import { listen, readBody } from "../sandbox/http_server.ts";
 import { secret } from "./canaries.ts";
 import { noteMembers, noteRequest, noteServers, type ServerGroup } from "./watch.ts";

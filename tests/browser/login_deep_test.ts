@@ -8,8 +8,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { page as callbackPage } from "../../lib/callback/pages.ts";
-import type { CallbackPageKind } from "../../lib/callback/types.ts";
+import { type CallbackPageKind, page as callbackPage } from "../../lib/callback/handler.ts";
 import { test } from "../_support/harness.ts";
 import { withSandbox } from "../sandbox/sandbox.ts";
 import { withBrowser } from "./_chromium.ts";

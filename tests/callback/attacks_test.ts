@@ -7,8 +7,8 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import process from "node:process";
-import { listen } from "../../lib/callback/select.ts";
-import type { CallbackExpectation, CallbackListener } from "../../lib/callback/types.ts";
+import { listen } from "../../lib/callback/listener.ts";
+import type { CallbackExpectation, CallbackListener } from "../../lib/callback/handler.ts";
 import { AuthError } from "../../lib/errors.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { listen } from "../../lib/callback/select.ts";
+import { listen } from "../../lib/callback/listener.ts";
 import { Auth, type LoginOptions, MemoryStorage } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeServer, type FakeServerOptions, HANG } from "../_support/fake_server.ts";

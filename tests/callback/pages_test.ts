@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { HEADERS, page, STYLE, STYLE_HASH } from "../../lib/callback/pages.ts";
-import type { CallbackPage, CallbackPageKind } from "../../lib/callback/types.ts";
+import {
+  type CallbackPage,
+  type CallbackPageKind,
+  HEADERS,
+  page,
+  STYLE,
+  STYLE_HASH,
+} from "../../lib/callback/handler.ts";
 import { test } from "../_support/harness.ts";
 
 const KINDS: readonly CallbackPageKind[] = [

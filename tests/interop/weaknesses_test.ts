@@ -114,7 +114,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
     CALLBACK,
     "listen() tells the browser how the sign-in ended, when that is known",
   ], [
-    "flows/authorization_code_test.ts",
+    "sign_in/authorization_code_test.ts",
     'loginWithAuthorizationCode() ${expected ? "takes" : "refuses"} ${what} when pasted',
   ]],
   ["ID token and nonce are not checked at login", [
@@ -122,7 +122,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
     "OAuthClient refuses an ID token with another nonce (OpenID Connect Core §3.1.3.7)",
   ]],
   ["device polling ends with the first trouble of the network, and cannot be cancelled", [
-    "flows/device_code_test.ts",
+    "sign_in/device_code_test.ts",
     "pollDeviceLogin() waits ${what} (RFC 8628)",
     "pollDeviceLogin() rejects with the reason of an abort, before and amid a poll",
   ]],

@@ -422,7 +422,7 @@ test("OAuthClient: a caller that gives up on finding the endpoints leaves it to 
 test("OAuthClient ends a token request with the reason of an abort", async () => {
   const { client } = world({ token: [HANG] });
   const stop = new AbortController();
-  const work = client.refresh(session, stop.signal);
+  const work = client.refresh(session, { signal: stop.signal });
   const reason = new Error("enough");
   setTimeout(() => stop.abort(reason), 1);
   assertEquals(await work.catch((error) => error), reason);

@@ -1,8 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.ts";
+import {
+  deriveStorageKey,
+  EncryptedStorage,
+  KvStorage,
+  MemoryStorage,
+} from "../../lib/storage/stores.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { KvStorage } from "../../lib/storage/kv.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";

@@ -14,13 +14,14 @@ import {
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
-import { canRun, fileErrorCode, type Files, showsLock } from "../../lib/storage/files.ts";
-import { openFiles } from "../../lib/storage/select.ts";
+import { canRun, type Files, showsLock } from "../../lib/storage/files.ts";
+import { fileErrorCode } from "../../lib/storage/objects.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
-import { FileStorage } from "../../lib/storage/file.ts";
+import { FileStorage, openFiles } from "../../lib/storage/file.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { RUN } from "./_deno.ts";
 
 storeContract("FileStorage", async () => {
   const { path, remove } = await tempFolder();
@@ -361,7 +362,7 @@ test("FileStorage names the flag where Deno refuses", () => {
         console.log(error.code, error.message);
       }
     }`;
-  const { stdout } = spawnSync("deno", ["run", "--no-prompt", "--no-check", "-q", "-"], {
+  const { stdout } = spawnSync("deno", [...RUN, "-"], {
     input: script,
     encoding: "utf8",
   });
@@ -474,7 +475,7 @@ test("FileStorage under Deno reads without the permission to write, and names it
       console.log(JSON.stringify(await storage.load(${JSON.stringify(KEY)})));
       await storage.withLock(${JSON.stringify(KEY)}, () => console.log("ran"))
         .catch((error) => console.log(error.code, error.message));`;
-    const flags = ["run", "--no-prompt", "--no-check", "-q", `--allow-read=${root}/.planet`, "-"];
+    const flags = [...RUN, `--allow-read=${root}/.planet`, "-"];
     const { stdout, stderr } = spawnSync("deno", flags, { input: script, encoding: "utf8" });
     const [read, locked] = stdout.split("\n");
     assertEquals(read, '{"n":1}', stderr);

@@ -1,14 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { existsSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { openFiles } from "../../lib/storage/select.ts";
+import { openFiles } from "../../lib/storage/file.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { CONFIG, RUN } from "./_deno.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SELECT = new URL("../../lib/storage/select.ts", import.meta.url).href;
 
 /** What `chooseStorage()` answers in a program with these permissions. */
@@ -22,7 +20,7 @@ async function choose(
       import { chooseStorage } from ${JSON.stringify(SELECT)};
       const { kind, location, reason } = await chooseStorage();
       console.log(JSON.stringify({ kind, location, reason }));`;
-    const args = ["run", "--no-prompt", "--no-check", "-q", ...flags(home), "-"];
+    const args = [...RUN, ...flags(home), "-"];
     const { stdout, stderr } = spawnSync("deno", args, {
       input: script,
       encoding: "utf8",
@@ -94,10 +92,9 @@ async function onTerminal(
   try {
     const mod = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
     await writeFile(`${path}/program.ts`, source.replace('"mod.ts"', mod));
-    const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
     const home = `${path}/home`;
     await mkdir(home);
-    const command = ["deno run -q --no-check --config", ROOT + config, ...flags(home)]
+    const command = ["deno run -q --no-check --config", CONFIG, ...flags(home)]
       .concat(`${path}/program.ts`).join(" ");
     const { stdout, status } = spawnSync("script", ["-qec", command, "/dev/null"], {
       encoding: "utf8",

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { type RunSops, SopsStorage } from "../../lib/storage/sops.ts";
+import type { Files } from "../../lib/storage/files.ts";
+import { SopsStorage } from "../../lib/storage/sops.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -25,7 +26,7 @@ async function withFiles(body: (world: World) => Promise<void>): Promise<void> {
       files,
       runs,
       storage: (...answers) => {
-        const run: RunSops = (args, input) => {
+        const run: Files["run"] = (_command, args, input) => {
           runs.push([...args.map((arg) => arg.replace(folder.path, "")), input]);
           const answer = answers.shift();
           if (answer === undefined) return Promise.resolve(undefined);

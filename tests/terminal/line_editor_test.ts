@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
-import { type Keyboard, LineEditor, readHidden } from "../../lib/terminal/line_editor.ts";
-import { Screen } from "../../lib/terminal/screen.ts";
+import { type Keyboard, LineEditor, readHidden, Screen } from "../../lib/terminal/screen.ts";
 import { test } from "../_support/harness.ts";
 
 /** A keyboard for tests, and a screen that keeps all that was written. */

@@ -2,14 +2,14 @@ import { assert, assertEquals } from "@std/assert";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import {
+  defaultUI,
   hasOpened,
+  type LoginUI,
   openCommands,
   splitWords,
   type Surroundings,
   whyNoBrowser,
-} from "../../lib/terminal/opener.ts";
-import { defaultUI } from "../../lib/terminal/select.ts";
-import type { LoginUI } from "../../lib/terminal/types.ts";
+} from "../../lib/terminal/ui.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 

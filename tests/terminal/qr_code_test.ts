@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "uqr";
-import { qrLines } from "../../lib/terminal/qr_code.ts";
+import { qrLines } from "../../lib/terminal/screen.ts";
 import { test } from "../_support/harness.ts";
 
 const TEXTS = [

@@ -1,14 +1,21 @@
 /**
  * Stands in for `@std/fs` where JSR does not answer: the same names, over `node:fs/promises`.
  *
- * Holds only what this repository uses. What fails, fails as the runtime reports it; under
+ * Asks for Node's modules and imports none, so that a bundle for the edge, where there are none, starts
+ * as with the real package. Holds only what this repository uses. What fails, fails as the runtime reports it; under
  * Deno a missing file is a `Deno.errors.NotFound`, as with the real package.
  *
  * @module
  */
-import * as fs from "node:fs/promises";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+import type nodeFs from "node:fs/promises";
+import type nodePath from "node:path";
+import type nodeUrl from "node:url";
+
+type Asking = { process?: { getBuiltinModule?(name: string): unknown } };
+const ask = (name: string) => (globalThis as Asking).process?.getBuiltinModule?.(name);
+const fs = ask("node:fs/promises") as typeof nodeFs;
+const path = ask("node:path") as typeof nodePath;
+const { fileURLToPath } = (ask("node:url") ?? {}) as typeof nodeUrl;
 
 /** What {@linkcode exists} asks for beside existence. */
 export interface ExistsOptions {
@@ -112,9 +119,8 @@ export async function exists(value: string | URL, options: ExistsOptions = {}): 
     return true;
   } catch (error) {
     const code = codeOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR" || (code === "EACCES" && options.isReadable)) {
-      return false;
-    }
+    if (code === "ENOENT") return false;
+    if (code === "EACCES") return !options.isReadable;
     throw asRuntime(error);
   }
 }

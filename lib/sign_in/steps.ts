@@ -1,19 +1,53 @@
 /**
- * Device authorization grant: sign in on a second screen (RFC 8628).
+ * The steps of a sign-in, without a person's screen: begin, and complete (RFC 8628).
  *
- * Asks for a user code, shows it, opens the browser where it may, then polls.
- * Needs `fetch`, timers and `AbortSignal` only. Stores nothing.
+ * Needs `fetch`, timers and `AbortSignal` only. Shows, opens and stores nothing.
  *
  * @module
  */
 
-import { type Clock, linkedAbort } from "../waiting.ts";
 import { AuthError } from "../errors.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { TokenSet } from "../token.ts";
-import { openPage } from "./_page.ts";
-import { forPerson } from "./_refusal.ts";
-import type { DeviceAuthorization, InteractiveLogin, LoginProgress } from "./types.ts";
+import type { Clock } from "../runtime.ts";
+
+/**
+ * What the server handed out for a device login (RFC 8628 §3.2), as received.
+ * Survives JSON, so that another process can finish the login; `device_code` is
+ * a secret and is not shown by `console.log`.
+ */
+export interface DeviceAuthorization {
+  /** Secret that the device presents when it asks for the tokens. */
+  device_code: string;
+  /** What the person types at `verification_uri`. */
+  user_code: string;
+  /** Where the person confirms. */
+  verification_uri: string;
+  /** The same with the code in it, where the server offers it. */
+  verification_uri_complete?: string;
+  /** Life of both codes, in seconds. */
+  expires_in: number;
+  /** Least pause between two polls, in seconds; 5 where absent. */
+  interval?: number;
+}
+
+/** How a device login stands, before the next poll. */
+export interface LoginProgress {
+  /** Polls so far. */
+  polls: number;
+  /** What the last poll met: the server's word, or trouble that polling outlives. */
+  reason:
+    | "authorization_pending"
+    | "slow_down"
+    | "network"
+    | "server_error"
+    | "throttled"
+    | "timeout";
+  /** Time until the next poll, in milliseconds. */
+  nextPollMs: number;
+  /** Time until the codes expire, in milliseconds. */
+  leftMs: number;
+}
 
 /** Pause between polls where the server names none, in seconds (RFC 8628 §3.2). */
 const DEFAULT_INTERVAL = 5;
@@ -164,40 +198,25 @@ function tell(onPending: PollOptions["onPending"], progress: LoginProgress): voi
   }
 }
 
-/** A code in groups that the eye can hold; separators of the server's own stay as they are. */
-function grouped(code: string): string {
-  if (code.length < 6 || /[^A-Za-z0-9]/.test(code)) return code;
-  return code.match(new RegExp(`.{1,${code.length % 3 === 0 ? 3 : 4}}`, "g"))!.join(" ");
-}
-
-/** Signs a person in: shows the code, opens the browser where it may, polls. */
-export async function loginWithDeviceCode(login: InteractiveLogin): Promise<TokenSet> {
-  const { client, clock, onPending, signal, ui } = login;
-  const grant = await initiateDeviceLogin(client, clock, signal);
-  const { user_code, verification_uri, verification_uri_complete } = grant;
-  const complete = verification_uri_complete ?? verification_uri;
-  const over = linkedAbort(signal);
-  try {
-    const drawn = await ui.showQrCode?.(complete).catch(() => false) ?? false;
-    ui.show?.(
-      `To sign in to ${login.applicationName}, ${
-        drawn ? "scan the square with a phone, or " : ""
-      }open this page on any device:\n\n  ${verification_uri}\n\n` +
-        `and enter this code, or check that the page shows it:\n\n  ${grouped(user_code)}\n`,
+/** The error to throw for `error`: the same code, in words for the person who signs in. */
+export function forPerson(error: unknown): unknown {
+  if (!(error instanceof AuthError)) return error;
+  const { code, oauthError } = error;
+  const details = oauthError === undefined ? {} : { oauthError };
+  if (code === "access_denied") {
+    return new AuthError(
+      code,
+      "Sign in again and choose Allow: sign-in was denied in the browser, by you or by a rule of " +
+        "your organisation.",
+      details,
     );
-    openPage(login, new URL(complete), {
-      signal: over.signal,
-      otherwise: "open the page yourself, on this or another device",
-    }).catch(() => {});
-    const leftMs = Math.min(login.leftMs, grant.expires_in * 1000);
-    ui.showWaiting?.({ leftMs, signal: over.signal });
-    return await pollDeviceLogin(client, grant, {
-      clock,
-      signal,
-      ...(onPending === undefined ? {} : { onPending }),
-    });
-  } finally {
-    over.abort(new AuthError("login_cancelled", "The login is over."));
-    over.release();
   }
+  if (code === "device_code_expired" && oauthError !== undefined) {
+    return new AuthError(
+      code,
+      "Start signing in again and confirm the new code sooner: this one was not confirmed in time.",
+      details,
+    );
+  }
+  return error;
 }

@@ -1,13 +1,74 @@
 /**
- * Which commands can open a browser, or why none can; pure, and never through a shell.
+ * How a login talks to a person, and the runtime's own way to do it: its terminal, and the commands
+ * that can open a browser, never through a shell.
  *
  * @module
  */
 
-import { isGranted, operatingSystem, readEnv } from "../runtime.ts";
+import { isGranted, operatingSystem, readEnv, runtime } from "../runtime.ts";
+import { type Command, type Machine, readHidden, Screen } from "./screen.ts";
 
-/** A program and its arguments. */
-export type Command = [program: string, ...args: string[]];
+/** How a login talks to the person; replace what the application owns itself. */
+export interface LoginUI {
+  /**
+   * Opens `url` in a browser; `false` where that is not possible. The URL is shown
+   * in any case, and the login goes on meanwhile. `signal` aborts when it is over.
+   */
+  openBrowser?(url: URL, options: { signal: AbortSignal }): Promise<boolean>;
+  /** Says why no browser can open here, without trying; `undefined` where one may. */
+  whyNoBrowser?(): string | undefined;
+  /** Shows a message of one or more lines. */
+  show?(message: string): void;
+  /**
+   * Shows `text` as a QR code; `false` where there is no room for it, or no screen.
+   */
+  showQrCode?(text: string): Promise<boolean>;
+  /**
+   * Shows that the login waits and how much time is left, until `signal` aborts.
+   * For screens that change; a log has no use for it.
+   */
+  showWaiting?(options: { leftMs: number; signal: AbortSignal }): void;
+  /**
+   * Asks for a line; `null` where there is no terminal or the input ended.
+   * What is typed is not echoed. Rejects with the reason of `signal` when it aborts.
+   */
+  readLine?(prompt: string, options: { signal: AbortSignal }): Promise<string | null>;
+}
+
+/** The screen of this runtime; where there is none, one that shows and asks nothing. */
+export async function defaultUI(): Promise<LoginUI> {
+  if (runtime === "other") return {};
+  const { machine } = runtime === "deno" ? await import("./deno.ts") : await import("./node.ts");
+  return createUI(machine);
+}
+
+function createUI(machine: Machine): LoginUI {
+  const screen = new Screen(machine);
+  return {
+    async openBrowser(url, { signal }) {
+      for (const command of openCommands(url)) {
+        if (!machine.mayRun(command[0])) continue;
+        const ended = Promise.resolve().then(() => machine.start(command)).catch(() => 127);
+        if (await hasOpened(ended, signal)) return true;
+      }
+      return false;
+    },
+    whyNoBrowser() {
+      const why = whyNoBrowser();
+      if (why !== undefined) return why;
+      const programs = openCommands(new URL("https://browser.invalid")).map(([program]) => program);
+      if (programs.some((program) => machine.mayRun(program))) return undefined;
+      return `the program was not run with --allow-run=${programs[0]}`;
+    },
+    show: (message) => screen.show(message),
+    showQrCode: (text) => screen.showQrCode(text),
+    showWaiting: (options) => screen.showWaiting(options),
+    async readLine(prompt, { signal }) {
+      const keyboard = await machine.keyboard();
+      return keyboard === undefined ? null : await readHidden(keyboard, screen, prompt, signal);
+    },
+  };
+}
 
 /** What is looked at; tests pass their own. */
 export interface Surroundings {

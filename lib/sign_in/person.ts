@@ -1,22 +1,102 @@
 /**
- * Authorization code grant with PKCE for a program on the person's own machine
- * (RFC 6749 §4.1, RFC 7636, RFC 8252).
+ * A sign-in with a person at a screen: shows the page, opens the browser where it may, and waits for
+ * the answer, by authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252) or by device
+ * code (RFC 8628).
  *
- * Shows the URL, opens the browser where it may, and takes the answer from the
- * loopback listener or from what the person pastes, whichever comes first.
  * Binds nothing itself, stores nothing.
  *
  * @module
  */
 
-import { abandonable, linkedAbort } from "../waiting.ts";
-import type { CallbackListener } from "../callback/types.ts";
+import type {
+  CallbackExpectation,
+  CallbackListener,
+  RenderCallbackPage,
+} from "../callback/handler.ts";
 import { AuthError } from "../errors.ts";
-import type { PendingAuthorization } from "../oauth/client.ts";
+import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
+import type { LoginUI } from "../terminal/ui.ts";
 import type { TokenSet } from "../token.ts";
-import { openPage } from "./_page.ts";
-import { forPerson } from "./_refusal.ts";
-import type { AuthorizationCodeLogin } from "./types.ts";
+import { abandonable, type Clock, linkedAbort } from "../runtime.ts";
+import { forPerson, initiateDeviceLogin, type LoginProgress, pollDeviceLogin } from "./steps.ts";
+
+/** What signing in may do, and how the caller stops it. */
+export interface LoginOptions {
+  /** Lets the login open a browser; default false. */
+  allowOpenBrowser?: boolean;
+  /** Lets the login ask on the terminal; default false. */
+  allowTtyPrompt?: boolean;
+  /** Ends the login; the promise rejects with its reason. */
+  signal?: AbortSignal;
+  /** Longest time for the whole login, in milliseconds; default 5 minutes. */
+  timeoutMs?: number;
+  /** Screen and keyboard; default: the runtime's browser opener and terminal (stderr). */
+  ui?: LoginUI;
+  /** Name of the application for pages and messages; default: the profile's name. */
+  applicationName?: string;
+  /** Writes the HTML that the browser shows at the end; default: the library's own pages. */
+  callbackPage?: RenderCallbackPage;
+  /** Is told before each wait how a device login stands; what it throws is ignored. */
+  onPending?: (progress: LoginProgress) => void;
+}
+
+/** A login that needs a person, with all that it stands on. */
+export interface InteractiveLogin {
+  /** The client that signs the person in. */
+  readonly client: OAuthClient;
+  /** Time. */
+  readonly clock: Clock;
+  /** Screen and keyboard. */
+  readonly ui: LoginUI;
+  /** Whether a browser may be opened. */
+  readonly allowOpenBrowser: boolean;
+  /** Whether the person may be asked for input. */
+  readonly allowTtyPrompt: boolean;
+  /** Name of the application, for pages and messages. */
+  readonly applicationName: string;
+  /** Ends the login, by the caller's wish or by its time limit. */
+  readonly signal: AbortSignal;
+  /** Time that the login has, in milliseconds, for the person to see. */
+  readonly leftMs: number;
+  /** Is told how a device login stands. */
+  readonly onPending?: (progress: LoginProgress) => void;
+}
+
+/** A login by authorization code. */
+export interface AuthorizationCodeLogin extends InteractiveLogin {
+  /** Redirect URI as registered; port 0 means any free port (RFC 8252 §7.3). */
+  readonly callbackUrl: string;
+  /** Binds the listener. */
+  readonly listen: (expectation: CallbackExpectation) => Promise<CallbackListener>;
+  /** Replaces the pages that the browser shows. */
+  readonly callbackPage?: RenderCallbackPage;
+}
+
+/**
+ * Opens `url` where the login may, and says so where that does not work. Rejects
+ * with the reason of `signal` when it aborts; fails in no other way.
+ */
+export async function openPage(
+  { allowOpenBrowser, ui }: InteractiveLogin,
+  url: URL,
+  options: { signal: AbortSignal; otherwise: string },
+): Promise<void> {
+  if (!allowOpenBrowser || ui.openBrowser === undefined) return;
+  const { otherwise, signal } = options;
+  const why = ui.whyNoBrowser?.();
+  let opened: boolean | void = false;
+  if (why === undefined) {
+    try {
+      opened = await abandonable(ui.openBrowser(url, { signal }), signal);
+    } catch {
+      signal.throwIfAborted();
+    }
+  }
+  // `undefined`, from an application's own opener, is no complaint.
+  if (opened !== false) return;
+  const because = why === undefined ? "" : ` (${why})`;
+  ui.show?.(`No browser could be opened from here${because}: ${otherwise}.`);
+}
 
 /** How often a paste that cannot be right is asked for again. */
 const MOST_PASTES = 5;
@@ -159,4 +239,42 @@ function parsePaste(
     return "That address belongs to another sign-in; please open the page above and paste its result.";
   }
   return parameters;
+}
+
+/** A code in groups that the eye can hold; separators of the server's own stay as they are. */
+function grouped(code: string): string {
+  if (code.length < 6 || /[^A-Za-z0-9]/.test(code)) return code;
+  return code.match(new RegExp(`.{1,${code.length % 3 === 0 ? 3 : 4}}`, "g"))!.join(" ");
+}
+
+/** Signs a person in: shows the code, opens the browser where it may, polls. */
+export async function loginWithDeviceCode(login: InteractiveLogin): Promise<TokenSet> {
+  const { client, clock, onPending, signal, ui } = login;
+  const grant = await initiateDeviceLogin(client, clock, signal);
+  const { user_code, verification_uri, verification_uri_complete } = grant;
+  const complete = verification_uri_complete ?? verification_uri;
+  const over = linkedAbort(signal);
+  try {
+    const drawn = await ui.showQrCode?.(complete).catch(() => false) ?? false;
+    ui.show?.(
+      `To sign in to ${login.applicationName}, ${
+        drawn ? "scan the square with a phone, or " : ""
+      }open this page on any device:\n\n  ${verification_uri}\n\n` +
+        `and enter this code, or check that the page shows it:\n\n  ${grouped(user_code)}\n`,
+    );
+    openPage(login, new URL(complete), {
+      signal: over.signal,
+      otherwise: "open the page yourself, on this or another device",
+    }).catch(() => {});
+    const leftMs = Math.min(login.leftMs, grant.expires_in * 1000);
+    ui.showWaiting?.({ leftMs, signal: over.signal });
+    return await pollDeviceLogin(client, grant, {
+      clock,
+      signal,
+      ...(onPending === undefined ? {} : { onPending }),
+    });
+  } finally {
+    over.abort(new AuthError("login_cancelled", "The login is over."));
+    over.release();
+  }
 }

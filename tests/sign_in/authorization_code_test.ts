@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { CallbackListener } from "../../lib/callback/types.ts";
+import type { CallbackListener } from "../../lib/callback/handler.ts";
 import { AuthError } from "../../lib/errors.ts";
-import { loginWithAuthorizationCode } from "../../lib/flows/authorization_code.ts";
-import type { AuthorizationCodeLogin } from "../../lib/flows/types.ts";
 import type { OAuthClient, PendingAuthorization } from "../../lib/oauth/client.ts";
-import type { LoginUI } from "../../lib/terminal/types.ts";
+import {
+  type AuthorizationCodeLogin,
+  loginWithAuthorizationCode,
+} from "../../lib/sign_in/person.ts";
+import type { LoginUI } from "../../lib/terminal/ui.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";

@@ -1,16 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
-import {
-  initiateDeviceLogin,
-  loginWithDeviceCode,
-  pollDeviceLogin,
-} from "../../lib/flows/device_code.ts";
-import type {
-  DeviceAuthorization,
-  InteractiveLogin,
-  LoginProgress,
-} from "../../lib/flows/types.ts";
 import type { OAuthClient } from "../../lib/oauth/client.ts";
+import { type InteractiveLogin, loginWithDeviceCode } from "../../lib/sign_in/person.ts";
+import {
+  type DeviceAuthorization,
+  initiateDeviceLogin,
+  type LoginProgress,
+  pollDeviceLogin,
+} from "../../lib/sign_in/steps.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";

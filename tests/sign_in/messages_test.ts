@@ -11,10 +11,9 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { Auth, AuthError, type LoginOptions, MemoryStorage } from "../../mod.ts";
 import { openListener } from "../../lib/callback/listener.ts";
-import { readHidden } from "../../lib/terminal/line_editor.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";
-import { Screen } from "../../lib/terminal/screen.ts";
-import { systemClock } from "../../lib/waiting.ts";
+import { readHidden, Screen } from "../../lib/terminal/screen.ts";
+import { systemClock } from "../../lib/runtime.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import {
