@@ -66,9 +66,9 @@ export class PlanetError extends Error {
 /** What an {@linkcode AuthError} may carry besides its message. */
 export interface AuthErrorOptions extends ErrorOptions {
   /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
-  oauthError?: string;
+  oauthError?: string | undefined;
   /** Earliest time at which asking again makes sense, in epoch milliseconds. */
-  retryAt?: number;
+  retryAt?: number | undefined;
 }
 
 /**

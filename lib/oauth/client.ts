@@ -74,7 +74,7 @@ export interface DeviceAnswer extends JsonObject {
 /** Options that every request function of oauth4webapi takes. */
 interface RequestOptions {
   [oauth.allowInsecureRequests]: boolean;
-  [oauth.customFetch]: (url: string, init: RequestInit) => Promise<Response>;
+  [oauth.customFetch]: (url: string, init: object) => Promise<Response>;
 }
 
 /** Makes a request of a server, for oauth4webapi. */
@@ -583,8 +583,12 @@ export class OAuthClient {
       try {
         await request({
           [oauth.allowInsecureRequests]: this.#insecure,
-          [oauth.customFetch]: async (url: string, init: RequestInit) => {
-            answer = await exchange(url, { ...init, ...signalOf(options) }, this.#options);
+          [oauth.customFetch]: async (url: string, init: object) => {
+            answer = await exchange(
+              url,
+              { ...init as RequestInit, ...signalOf(options) },
+              this.#options,
+            );
             return new Response();
           },
         }, server);

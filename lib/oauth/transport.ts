@@ -8,7 +8,7 @@
  * @module
  */
 
-import { answered, readBody, retryAfterMs } from "../exchange.ts";
+import { answered, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
 import { type Clock, netRefusal, runtime, singleUse } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/objects.ts";
@@ -40,7 +40,7 @@ export interface Answer {
 /** What a transport stands on. */
 export interface TransportOptions {
   /** Replaces the global `fetch`, for proxies and tests. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: FetchLike | undefined;
   /** Time, for the dates of `Retry-After`. */
   readonly clock: Clock;
 }

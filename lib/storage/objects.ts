@@ -18,9 +18,9 @@ export interface Lease {
 /** How long and how cancellably to wait for a lock. */
 export interface LockOptions {
   /** Ends the wait; the promise rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in milliseconds; then `AuthError` `lock_timeout`. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**

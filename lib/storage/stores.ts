@@ -183,7 +183,7 @@ export interface KvLike {
 /** How a {@linkcode KvStorage} uses its database. */
 export interface KvStorageOptions {
   /** First parts of every key in the database; default `["planet"]`. */
-  prefix?: readonly string[];
+  prefix?: readonly string[] | undefined;
 }
 
 /** Largest value of a Deno KV database, in bytes. */
@@ -624,13 +624,13 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
 /** Further keys of an {@linkcode EncryptedStorage}. */
 export interface EncryptedStorageOptions {
   /** Keys that still read what they wrote, after a change of the key. */
-  previousKeys?: readonly CryptoKey[];
+  previousKeys?: readonly CryptoKey[] | undefined;
 }
 
 /** How {@linkcode deriveStorageKey} works. */
 export interface DeriveOptions {
   /** Rounds of PBKDF2, at least 100,000; default 600,000. */
-  iterations?: number;
+  iterations?: number | undefined;
 }
 
 function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
