@@ -101,8 +101,8 @@ export class Session {
    * @throws {ClientError} For an option out of its range; a `TypeError` for one of the wrong type.
    */
   constructor(auth?: Auth | Authorizer, options: SessionHttpOptions = {}) {
-    const { authorization, fetch } = Object(auth ?? { fetch: checkNumber });
-    if (typeof fetch !== "function" && typeof authorization !== "function") {
+    const { authorization, fetch } = Object(auth);
+    if (auth !== undefined && typeof (authorization ?? fetch) !== "function") {
       throw new TypeError("Pass an Auth to Session, or nothing for the user's default session.");
     }
     const { clock = systemClock, onEvent } = options;

@@ -140,11 +140,16 @@ export function failureOf(
   return { error: new AuthError("network", message, options), occasion: "lost" };
 }
 
+/** An address in a text, which may be JSON: origin, path, query with fragment. */
+const ADDRESS =
+  /(https?:(?:\\?\/){2}[^\s\\/?#"'<>()]+)((?:[^\s\\?#"'<>()]|\\\/)*)([?#](?:[^\s\\"'<>()]|\\[^"\s])*)?/gi;
+
 /** Takes what may be a credential out of the addresses in a text. */
 function cleaned(text: string, isLink: boolean): string {
-  return isLink
-    ? text.replace(/(https?:\/\/[^\s/?#"'<>()]+)[^\s"'<>()]*/gi, "$1/…")
-    : text.replace(/(https?:\/\/[^\s?#"'<>()]+)[?#][^\s"'<>()]*/gi, "$1?…");
+  return text.replace(
+    ADDRESS,
+    (_, origin, path, query) => isLink ? `${origin}/…` : origin + path + (query ? "?…" : ""),
+  );
 }
 
 /** The same error, or a copy if addresses in it may hold credentials. */
@@ -219,7 +224,7 @@ export function apiError(
   response.headers.forEach((value, name) => {
     if (!SECRET_HEADERS.includes(name)) headers.append(name, hide(value));
   });
-  const body = hide(text);
+  const body = cleaned(hide(text), false);
   const options: ApiErrorOptions = { headers, url: told.url, retryAt };
   const isLost = occasionOf(response) === "lost";
   const what = status === 401
@@ -248,7 +253,7 @@ function wordsOf(body: string): string {
     /[\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g,
     " ",
   );
-  const line = cleaned(text.trim(), false).replaceAll('"', "'");
+  const line = text.trim().replaceAll('"', "'");
   return line.length > MOST_WORDS ? `${line.slice(0, MOST_WORDS)}…` : line;
 }
 

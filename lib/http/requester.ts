@@ -362,7 +362,7 @@ export class Requester {
         throw outcome.error;
       }
       if ("response" in outcome) outcome.response.body?.cancel().catch(() => {});
-      const backOff = 2 ** attempt * 1000 * (0.5 + Math.random() / 2);
+      const backOff = Math.round(2 ** attempt * 1000 * (0.5 + Math.random() / 2));
       const ms = Math.min(Math.max(asked, backOff), LONGEST_PAUSE_MS);
       this.#tell(told, attempt, { type: "pause", ms, retryAt: clock.now() + ms, ...why });
       await clock.sleep(ms, signal);
