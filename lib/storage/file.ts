@@ -32,7 +32,6 @@ import {
   type JsonObject,
   type Lease,
   type LockOptions,
-  lockWaitMs,
   notFound,
   type ObjectStorageProvider,
   parseObject,
@@ -308,19 +307,15 @@ export class FileStorage implements ObjectStorageProvider {
   ): Promise<T> {
     checkKey(key);
     const { signal } = options;
-    const timeoutMs = lockWaitMs(options);
-    const since = performance.now();
     const target = await this.#guard(
       "lock",
       key,
       ({ files, resolveLinks }, path) => resolveLinks(files, path),
     );
-    const next = await turns.take(target, { signal, timeoutMs }, `${target}.lock`);
-    try {
+    return await turns.run(target, `${target}.lock`, options, async (left) => {
       const lock = await this.#guard("lock", key, async (tools) => {
         const { checkOwner, files, removeLeftovers, takeFileLock } = tools;
-        const left = Math.max(timeoutMs - (performance.now() - since), 0);
-        const lock = await takeFileLock(files, target, { signal, timeoutMs: left });
+        const lock = await takeFileLock(files, target, { signal, timeoutMs: left() });
         try {
           // Told before the body: what it fetched to save could be lost otherwise.
           const takenAt = await checkOwner(files, target);
@@ -338,9 +333,7 @@ export class FileStorage implements ObjectStorageProvider {
         held.delete(target);
         await lock.release();
       }
-    } finally {
-      next();
-    }
+    });
   }
 
   /** What `JSON.stringify()` shows: where the files are. */

@@ -245,22 +245,12 @@ export function showsLock(locks: string, pid: number, dev: number, ino: number):
   ).test(locks);
 }
 
-const SHORT: Record<string, string> = {
-  '"': '\\"',
-  "\\": "\\\\",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-};
-
+/** A string of ASCII characters; JSON's own short forms are Python's too. */
 function quote(text: string): string {
-  const escaped = text.replace(
-    /["\\]|[^ -~]/g,
-    (unit) => SHORT[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-  return `"${escaped}"`;
 }
 
 /** Whole numbers as integers; others as Python's `repr()` of a float. */

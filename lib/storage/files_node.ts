@@ -21,14 +21,7 @@ interface Kind {
   isSymbolicLink(): boolean;
 }
 
-/** The answer of `stat()`, as far as it is used. */
-interface Stats extends Kind {
-  readonly mtimeMs: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly dev: number;
-  readonly ino: number;
-}
+type Stats = Kind & Readonly<Record<"mtimeMs" | "uid" | "gid" | "dev" | "ino", number>>;
 
 /** How a call with a callback ends. */
 type Done<T> = (error: Error | null, result: T) => void;
@@ -38,45 +31,44 @@ interface Fs {
   open(path: string, flags: string, mode: number, done: Done<number>): void;
   openSync(path: string, flags: string): number;
   write(file: number, bytes: Uint8Array, from: number, length: number, done: Done<number>): void;
-  fsync(file: number, done: (error: Error | null) => void): void;
+  fsync(file: number, done: Done<void>): void;
   closeSync(file: number): void;
   statSync(path: string): Stats;
   readonly constants: { readonly W_OK: number; readonly X_OK: number };
+  readonly promises: {
+    access(path: string, mode: number): Promise<void>;
+    chown(path: string, uid: number, gid: number): Promise<void>;
+    mkdir(path: string, options: { mode: number }): Promise<void>;
+    readdir(path: string, options: { withFileTypes: true }): Promise<({ name: string } & Kind)[]>;
+    readFile(path: string): Promise<Uint8Array>;
+    readFile(path: string, encoding: "utf8"): Promise<string>;
+    readlink(path: string): Promise<string>;
+    realpath(path: string): Promise<string>;
+    rename(from: string, to: string): Promise<void>;
+    rmdir(path: string): Promise<void>;
+    stat(path: string): Promise<Stats>;
+    unlink(path: string): Promise<void>;
+    utimes(path: string, accessed: Date, written: Date): Promise<void>;
+    writeFile(path: string, bytes: Uint8Array, options: { flag: string }): Promise<void>;
+  };
 }
 
-/** The calls of `node:fs/promises` that are used. */
-interface FsPromises {
-  access(path: string, mode?: number): Promise<void>;
-  chown(path: string, uid: number, gid: number): Promise<void>;
-  mkdir(path: string, options: { mode: number }): Promise<void>;
-  readdir(path: string, options: { withFileTypes: true }): Promise<({ name: string } & Kind)[]>;
-  readFile(path: string): Promise<Uint8Array>;
-  readFile(path: string, encoding: "utf8"): Promise<string>;
-  readlink(path: string): Promise<string>;
-  realpath(path: string): Promise<string>;
-  rename(from: string, to: string): Promise<void>;
-  rmdir(path: string): Promise<void>;
-  stat(path: string): Promise<Stats>;
-  unlink(path: string): Promise<void>;
-  utimes(path: string, accessed: Date, written: Date): Promise<void>;
-  writeFile(path: string, bytes: Uint8Array, options: { flag: string }): Promise<void>;
-}
-
-/** A program that runs. */
-interface Child {
-  on(event: "error", heard: (error: Error & { code?: string }) => void): Child;
-  on(event: "close", heard: (code: number | null) => void): Child;
-  readonly stdout: { on(event: "data", heard: (part: Uint8Array) => void): void };
-  readonly stdin: { on(event: "error", heard: () => void): void; end(input: string): void };
-}
+/** How a program failed: its exit code, or the system's where it did not start. */
+type Failure = Error & { readonly code?: number | string | null };
 
 /** The calls of `node:child_process` that are used. */
-interface ChildProcesses {
+interface Programs {
   spawn(
     command: string,
     args: readonly string[],
     options: { stdio: readonly (string | number)[]; timeout: number },
-  ): Child;
+  ): { on(event: "error" | "close", heard: (outcome: unknown) => void): void };
+  execFile(
+    command: string,
+    args: readonly string[],
+    options: { timeout: number; maxBuffer: number },
+    done: (error: Failure | null, output: string) => void,
+  ): { readonly stdin: { on(event: "error", heard: () => void): void; end(input: string): void } };
 }
 
 const { process } = globalThis as unknown as {
@@ -87,7 +79,8 @@ const { process } = globalThis as unknown as {
   };
 };
 const fs = process.getBuiltinModule("node:fs") as Fs;
-const calls = process.getBuiltinModule("node:fs/promises") as FsPromises;
+const calls = fs.promises;
+const programs = () => process.getBuiltinModule("node:child_process") as Programs;
 const isWindows = process.platform === "win32";
 
 /** A promise of what a call with a callback answers. */
@@ -108,14 +101,10 @@ function known(found: Stats): FileInfo {
 async function syncAt(path: string, flags: "r" | "r+"): Promise<void> {
   const file = fs.openSync(path, flags);
   try {
-    await answer<void>((done) => fs.fsync(file, (error) => done(error)));
+    await answer<void>((done) => fs.fsync(file, done));
   } finally {
     fs.closeSync(file);
   }
-}
-
-function spawn(...call: Parameters<ChildProcesses["spawn"]>): Child {
-  return (process.getBuiltinModule("node:child_process") as ChildProcesses).spawn(...call);
 }
 
 let askedAt = -Infinity;
@@ -131,9 +120,10 @@ async function isFree(path: string): Promise<boolean> {
   const file = fs.openSync(path, "r+");
   try {
     const stdio = ["ignore", "ignore", "ignore", file];
-    const child = spawn("flock", ["-n", "3"], { stdio, timeout: 1_000 });
+    const child = programs().spawn("flock", ["-n", "3"], { stdio, timeout: 1_000 });
     return await new Promise((resolve) => {
-      child.on("error", () => resolve(false)).on("close", (code) => resolve(code === 0));
+      child.on("error", () => resolve(false));
+      child.on("close", (code) => resolve(code === 0));
     });
   } finally {
     fs.closeSync(file);
@@ -229,19 +219,15 @@ export const files: Files = {
     timeoutMs: number,
   ): Promise<ProgramResult | undefined> {
     return new Promise((resolve, reject) => {
-      const child = spawn(command, args, { stdio: ["pipe", "pipe", "ignore"], timeout: timeoutMs });
-      const parts: Uint8Array[] = [];
-      child.stdout.on("data", (part) => parts.push(part));
-      child.on("error", (error) => error.code === "ENOENT" ? resolve(undefined) : reject(error));
-      child.on("close", async (code) => {
-        resolve({
-          code: code ?? 1,
-          output: await new Blob(parts as Uint8Array<ArrayBuffer>[]).text(),
-        });
+      const limits = { timeout: timeoutMs, maxBuffer: Infinity };
+      const { stdin } = programs().execFile(command, args, limits, (error, output) => {
+        if (error?.code === "ENOENT") resolve(undefined);
+        else if (typeof error?.code === "string") reject(error);
+        else resolve({ code: error === null ? 0 : error.code ?? 1, output });
       });
       // It may end without reading all of its input.
-      child.stdin.on("error", () => {});
-      child.stdin.end(input);
+      stdin.on("error", () => {});
+      stdin.end(input);
     });
   },
 };

@@ -264,12 +264,7 @@ export function lockTimeout(what: string, waitedMs: number): AuthError {
 /** Longest wait that a timer can count, in milliseconds; longer ones would end at once. */
 const LONGEST_TIMER_MS = 0x7fffffff;
 
-/**
- * Reads how long to wait for a lock.
- *
- * @throws {TypeError} where `timeoutMs` is no number, or below 0.
- */
-export function lockWaitMs({ timeoutMs = DEFAULT_LOCK_TIMEOUT_MS }: LockOptions): number {
+function lockWaitMs({ timeoutMs = DEFAULT_LOCK_TIMEOUT_MS }: LockOptions): number {
   if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
     throw new TypeError("timeoutMs must be a number of milliseconds, 0 or more.");
   }
@@ -281,13 +276,33 @@ export class Turns {
   readonly #tails = new Map<string, Promise<void>>();
 
   /**
-   * Waits until it is the caller's turn for `name`; call what it returns when done.
+   * Runs `body` when it is the caller's turn for `name`; `left()` is what remains of the wait, in
+   * milliseconds.
    *
    * @throws {AuthError} `lock_timeout` naming `what`; after an abort, the reason of the signal.
    */
-  async take(name: string, options: LockOptions, what: string): Promise<() => void> {
-    const { signal } = options;
+  async run<T>(
+    name: string,
+    what: string,
+    options: LockOptions,
+    body: (left: () => number) => Promise<T>,
+  ): Promise<T> {
     const timeoutMs = lockWaitMs(options);
+    const since = performance.now();
+    const done = await this.#take(name, what, timeoutMs, options.signal);
+    try {
+      return await body(() => Math.max(timeoutMs - (performance.now() - since), 0));
+    } finally {
+      done();
+    }
+  }
+
+  async #take(
+    name: string,
+    what: string,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<() => void> {
     signal?.throwIfAborted();
     const before = this.#tails.get(name);
     const { promise: mine, resolve: done } = Promise.withResolvers<void>();

@@ -29,15 +29,12 @@ export interface StorageOptions {
   readonly storageProvider?: ObjectStorageProvider | undefined;
 }
 
-/** A reason why there is no store of some kind, and what would help. */
-interface Missing {
-  readonly why: string;
-  readonly advice: string;
-}
+/** Why there is no store of some kind, and what to do for one; "" if there is nothing to do. */
+type Missing = readonly [why: string, advice: string];
 
 function memory(reason: string, advice?: string): ChosenStorage {
   const storage = new MemoryStorage();
-  return { storage, kind: "memory", durable: false, reason, ...advice && { advice } };
+  return { storage, kind: "memory", durable: false, reason, ...advice !== undefined && { advice } };
 }
 
 function inFiles(): ChosenStorage {
@@ -52,15 +49,6 @@ function inFiles(): ChosenStorage {
   };
 }
 
-/** Where sessions lie in files, if that is permitted and needs no closer look. */
-function sessionsFolder(): string | undefined {
-  if (runtime === "other") return undefined;
-  const home = readEnv(homeVariable());
-  if (!home || isDeploy()) return undefined;
-  const path = `${home}/.planet`;
-  return missingFlags(path).length === 0 ? path : undefined;
-}
-
 /** Deno Deploy has a disk, but one that does not last. */
 function isDeploy(): boolean {
   return readEnv("DENO_DEPLOYMENT_ID") !== undefined;
@@ -71,47 +59,44 @@ function missingFlags(path: string): string[] {
     .map((name) => `--allow-${name}=${path}`);
 }
 
+/** Where sessions lie in files, if that is permitted and needs no closer look. */
+function sessionsFolder(): string | undefined {
+  if (runtime === "other") return undefined;
+  const home = readEnv(homeVariable());
+  if (!home || isDeploy()) return undefined;
+  const path = `${home}/.planet`;
+  return missingFlags(path).length === 0 ? path : undefined;
+}
+
 /** Why files cannot be used without asking somebody; `undefined`: they can. */
 async function missingFiles(): Promise<Missing | undefined> {
-  if (runtime === "other") {
-    return { why: "this runtime has no files", advice: "Run where there are files" };
-  }
-  if (isDeploy()) {
-    return { why: "the disk of Deno Deploy does not last", advice: "Attach a Deno KV database" };
-  }
+  if (runtime === "other") return ["this runtime has no files", ""];
+  if (isDeploy()) return ["the disk of Deno Deploy does not last", "attach a Deno KV database"];
   const variable = homeVariable();
   const home = readEnv(variable);
   const flags = missingFlags(`${home || `$${variable}`}/.planet`);
   if (!isGranted({ name: "env", variable })) flags.unshift(`--allow-env=${variable}`);
-  if (flags.length > 0) {
-    const all = flags.join(" ");
-    return { why: `not granted: ${all}`, advice: `Run with ${all}` };
-  }
-  if (!home) {
-    return { why: `the variable ${variable} is not set`, advice: `Set the variable ${variable}` };
-  }
+  const all = flags.join(" ");
+  if (all !== "") return [`not granted: ${all}`, `run with ${all}`];
+  if (!home) return [`the variable ${variable} is not set`, `set the variable ${variable}`];
   const files = await openFiles();
   // What is there already serves readers even if nothing can be written.
   if (await files.exists(`${home}/.planet`).catch(() => false)) return undefined;
   const mayTry = (["read", "write"] as const).every((name) => isGranted({ name, path: home }));
-  return mayTry && await files.canAdd(home) === false
-    ? {
-      why: `nothing can be written to the folder ${home}`,
-      advice: `Let this user write to the folder ${home}`,
-    }
-    : undefined;
+  if (!mayTry || await files.canAdd(home) !== false) return undefined;
+  return [
+    `nothing can be written to the folder ${home}`,
+    `let this user write to the folder ${home}`,
+  ];
 }
 
-/** Opens the default Deno KV. */
-async function openKv(why: string): Promise<ChosenStorage | Missing> {
-  const open = runtime === "deno"
-    ? (Deno as { openKv?: () => Promise<unknown> }).openKv
-    : undefined;
+/** Opens the default Deno KV, since there are no files. */
+async function openKv(noFiles: string): Promise<ChosenStorage | Missing> {
+  if (runtime !== "deno") return [runtime === "other" ? "no Deno KV" : "", ""];
+  const open = (Deno as { openKv?: () => Promise<unknown> }).openKv;
   if (open === undefined) {
-    const flag = runtime === "deno" && !isDeploy() ? "--unstable-kv" : "";
-    return flag === ""
-      ? { why: "no Deno KV", advice: "" }
-      : { why: `no Deno KV (${flag})`, advice: `Run with ${flag}` };
+    const flag = "--unstable-kv";
+    return isDeploy() ? ["no Deno KV", ""] : [`no Deno KV (${flag})`, `run with ${flag}`];
   }
   try {
     const kv = await open() as KvLike & { close(): void };
@@ -121,12 +106,11 @@ async function openKv(why: string): Promise<ChosenStorage | Missing> {
       kind: "kv",
       durable: true,
       location: "Deno KV",
-      reason: `Deno KV is there, and ${why}${readers}`,
+      reason: `Deno KV is there, and ${noFiles}${readers}`,
       close: () => kv.close(),
     };
   } catch (error) {
-    const name = error instanceof Error ? error.name : "unknown";
-    return { why: `Deno KV did not open (${name})`, advice: "" };
+    return [`Deno KV did not open (${error instanceof Error ? error.name : "unknown"})`, ""];
   }
 }
 
@@ -139,10 +123,10 @@ export async function chooseStorage(): Promise<ChosenStorage> {
   if (folder !== undefined && await lookAt(folder) === "other") return inFiles();
   const noFiles = await missingFiles();
   if (noFiles === undefined) return inFiles();
-  const kv = await openKv(noFiles.why);
+  const kv = await openKv(noFiles[0]);
   if ("storage" in kv) return kv;
-  const advice = [noFiles.advice, kv.advice].filter((text) => text !== "").join(", or ");
-  return memory(`${noFiles.why}; ${kv.why}: state ends with the program`, advice);
+  const joined = (at: 0 | 1, by: string) => [noFiles[at], kv[at]].filter(Boolean).join(by);
+  return memory(`${joined(0, "; ")}: state ends with the program`, joined(1, ", or "));
 }
 
 /** The store of the options, or the one that fits this runtime. */
@@ -169,10 +153,13 @@ export async function openSessionStorage(
   if (storageProvider === undefined && await isInClear(profileName)) return inFiles();
   const chosen = await openStorage({ storageProvider });
   if (saveStateToStorage === true && chosen.kind === "memory") {
+    const ways = [chosen.advice, "pass a storageProvider", "leave saveStateToStorage out"];
+    const text = ways.filter(Boolean).join(", or ");
     throw new AuthError(
       "storage_denied",
-      `${chosen.advice}, or pass a storageProvider, or leave saveStateToStorage out: ` +
-        `there is no store that lasts (${chosen.reason.replace(/: state ends.*/, "")}).`,
+      `${text[0]!.toUpperCase()}${
+        text.slice(1)
+      }: here is no store that lasts, for ${chosen.reason}.`,
     );
   }
   return await withSops(chosen, profileName);

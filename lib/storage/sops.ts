@@ -8,6 +8,7 @@
  * @module
  */
 
+import { join } from "@std/path/join";
 import { AuthError } from "../errors.ts";
 import { isGranted } from "../runtime.ts";
 import { type FileStorage, openFiles } from "./file.ts";
@@ -29,13 +30,8 @@ const JSON_TYPES = ["--input-type", "json", "--output-type", "json"];
 /** Options that name a file's keys, by the member of its metadata, and the member of each key. */
 const KEY_OPTIONS = { age: "recipient", pgp: "fp", kms: "arn", gcp_kms: "resource_id" } as const;
 
-/** Options that say which values are encrypted. */
-const SCOPE_OPTIONS = [
-  "unencrypted_suffix",
-  "encrypted_suffix",
-  "unencrypted_regex",
-  "encrypted_regex",
-] as const;
+/** Members that say which values are encrypted. */
+const SCOPE = /^(un)?encrypted_(suffix|regex)$/;
 
 /** Name of the encrypted file that goes before the one in clear. */
 export function sopsKey(key: string): string {
@@ -71,9 +67,8 @@ function optionsLike(stored: JsonObject | undefined): string[] {
     }
     options.push(option(member), keys.join(","));
   }
-  for (const member of SCOPE_OPTIONS) {
-    const value = metadata[member];
-    if (typeof value === "string") options.push(option(member), value);
+  for (const [member, value] of Object.entries(metadata)) {
+    if (SCOPE.test(member) && typeof value === "string") options.push(option(member), value);
   }
   return options;
 }
@@ -98,7 +93,7 @@ export class SopsStorage implements ObjectStorageProvider {
   async load(key: string): Promise<JsonObject | undefined> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.load(key);
-    const path = `${this.root}/${real}`;
+    const path = join(this.root, real);
     const { code, output } = await this.#sops(["-d", ...JSON_TYPES, path], "");
     if (code !== 0 && !await this.#files.exists(real)) return undefined;
     try {
@@ -114,7 +109,7 @@ export class SopsStorage implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.save(key, value);
-    const path = `${this.root}/${real}`;
+    const path = join(this.root, real);
     const like = optionsLike(await this.#files.load(real).catch(() => undefined));
     // Without a file to read, it reads its pipe; Node's pipes are sockets, which have no /dev/stdin.
     const args = ["encrypt", ...JSON_TYPES, ...like, "--filename-override", path];

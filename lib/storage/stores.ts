@@ -5,7 +5,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { abandonable, unrefTimer } from "../runtime.ts";
+import { systemClock, unrefTimer } from "../runtime.ts";
 import {
   checkKey,
   checkObject,
@@ -15,7 +15,6 @@ import {
   type Lease,
   type LockOptions,
   lockTimeout,
-  lockWaitMs,
   notFound,
   type ObjectStorageProvider,
   parseObject,
@@ -115,12 +114,8 @@ export class MemoryStorage implements ObjectStorageProvider {
     options: LockOptions = {},
   ): Promise<T> {
     checkKey(key);
-    const release = await this.#turns.take(key, options, `the lock of "${key}"`);
-    try {
-      return await body({ signal: new AbortController().signal });
-    } finally {
-      release();
-    }
+    const lease = { signal: new AbortController().signal };
+    return await this.#turns.run(key, `the lock of "${key}"`, options, () => body(lease));
   }
 
   /** What `JSON.stringify()` shows: how many objects there are, never what they hold. */
@@ -128,20 +123,9 @@ export class MemoryStorage implements ObjectStorageProvider {
     return { storage: "memory", objects: this.#entries.size };
   }
 
-  /** What Node and Bun print: the keys, never what they hold. */
+  /** What is printed of it: the keys, never what they hold. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.#describe();
-  }
-
-  /** What Deno prints: the keys, never what they hold. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.#describe();
-  }
-
-  #describe(): string {
-    return `MemoryStorage(${
-      [...this.#entries.keys()].map((key) => JSON.stringify(key)).join(", ")
-    })`;
+    return `MemoryStorage(${[...this.#entries.keys()].map((key) => `"${key}"`).join(", ")})`;
   }
 }
 
@@ -223,18 +207,6 @@ async function answer<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-async function pause(ms: number, signal?: AbortSignal, unref = false): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  if (unref) unrefTimer(timer);
-  try {
-    await abandonable(promise, signal);
-  } finally {
-    clearTimeout(timer);
-    resolve();
-  }
-}
-
 /**
  * Keeps JSON objects in a Deno KV database that the caller opens and closes.
  *
@@ -278,8 +250,7 @@ export class KvStorage implements ObjectStorageProvider {
 
   /** Reads an object; `undefined` where there is none. */
   async load(key: string): Promise<JsonObject | undefined> {
-    const path = this.#path(key);
-    const { value } = await this.#guard("read", key, () => this.#kv.get(path));
+    const { value } = await this.#read(key);
     return value === null ? undefined : parseObject(where(key), bytesOf(key, value).slice(HEADER));
   }
 
@@ -309,14 +280,12 @@ export class KvStorage implements ObjectStorageProvider {
 
   /** Tells whether there is an object. */
   async exists(key: string): Promise<boolean> {
-    const path = this.#path(key);
-    return (await this.#guard("read", key, () => this.#kv.get(path))).value !== null;
+    return (await this.#read(key)).value !== null;
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
-    const path = this.#path(key);
-    const { value } = await this.#guard("read", key, () => this.#kv.get(path));
+    const { value } = await this.#read(key);
     if (value === null) throw notFound(key);
     const bytes = bytesOf(key, value);
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat64(0);
@@ -326,11 +295,7 @@ export class KvStorage implements ObjectStorageProvider {
   async rename(from: string, to: string): Promise<void> {
     const [source, target] = [this.#path(from), this.#path(to)];
     for (let attempt = 0; attempt < BUSY_TRIES; attempt++) {
-      const { value, versionstamp } = await this.#guard(
-        "read",
-        from,
-        () => this.#kv.get(source),
-      );
+      const { value, versionstamp } = await this.#read(from);
       if (value === null) throw notFound(from);
       if (from === to) return;
       const moved = await this.#commit(
@@ -382,14 +347,8 @@ export class KvStorage implements ObjectStorageProvider {
     options: LockOptions = {},
   ): Promise<T> {
     checkKey(key);
-    const { signal } = options;
-    const timeoutMs = lockWaitMs(options);
-    const what = `the lock of ${where(key)}`;
-    const since = performance.now();
-    const next = await this.#turns.take(key, { signal, timeoutMs }, what);
-    try {
-      const left = () => timeoutMs - (performance.now() - since);
-      const lock = await this.#take(key, left, () => lockTimeout(what, timeoutMs), signal);
+    return await this.#turns.run(key, `the lock of ${where(key)}`, options, async (left) => {
+      const lock = await this.#take(key, left, options.signal);
       this.#held.set(key, lock);
       const stop = this.#renew(key, lock);
       try {
@@ -399,9 +358,7 @@ export class KvStorage implements ObjectStorageProvider {
         this.#held.delete(key);
         await this.#release(key, lock);
       }
-    } finally {
-      next();
-    }
+    });
   }
 
   /** What `JSON.stringify()` shows: the kind of store and its prefix. */
@@ -414,12 +371,17 @@ export class KvStorage implements ObjectStorageProvider {
     return [...this.#prefix, "data", key];
   }
 
+  async #read(key: string): Promise<KvEntry> {
+    const path = this.#path(key);
+    return await this.#guard("read", key, () => this.#kv.get(path));
+  }
+
   async #take(
     key: string,
     left: () => number,
-    late: () => AuthError,
     signal?: AbortSignal,
   ): Promise<HeldKvLock> {
+    const timeoutMs = left();
     const path = [...this.#prefix, "lock", key];
     const lock = makeLock(key, path);
     let seen: string | null = null;
@@ -449,8 +411,8 @@ export class KvStorage implements ObjectStorageProvider {
         }
       }
       const ms = left();
-      if (ms <= 0) throw late();
-      await pause(Math.min(wait * (0.5 + Math.random()), ms), signal);
+      if (ms <= 0) throw lockTimeout(`the lock of ${where(key)}`, timeoutMs);
+      await systemClock.sleep(Math.min(wait * (0.5 + Math.random()), ms), signal);
     }
   }
 
@@ -475,27 +437,32 @@ export class KvStorage implements ObjectStorageProvider {
 
   /** Renews a lock until the function that it returns is called. */
   #renew(key: string, lock: HeldKvLock): () => Promise<void> {
-    const ended = new AbortController();
     let renewedAt = performance.now();
+    let ended = false;
+    let beating: Promise<void> | undefined;
     const beat = async () => {
-      while (true) {
-        await pause(LEASE_MS / 10, ended.signal, true);
-        const since = performance.now();
-        try {
-          const isOurs = await this.#guard("lock", key, () => this.#write(lock)) ||
-            await this.#isOurs("lock", key, lock);
-          if (!isOurs) return void lock.lose();
-          renewedAt = since;
-        } catch {
-          // The database may answer again, but others may have taken the lock by then.
-          if (performance.now() - renewedAt >= LEASE_MS) return void lock.lose();
-        }
+      const since = performance.now();
+      try {
+        const isOurs = await this.#guard("lock", key, () => this.#write(lock)) ||
+          await this.#isOurs("lock", key, lock);
+        if (!isOurs) return void lock.lose();
+        renewedAt = since;
+      } catch {
+        // The database may answer again, but others may have taken the lock by then.
+        if (performance.now() - renewedAt >= LEASE_MS) return void lock.lose();
       }
+      if (!ended) schedule();
     };
-    const beating = beat().catch(() => {});
-    return () => {
-      ended.abort();
-      return beating;
+    let timer: ReturnType<typeof setTimeout>;
+    const schedule = () => {
+      timer = setTimeout(() => beating = beat(), LEASE_MS / 10);
+      unrefTimer(timer);
+    };
+    schedule();
+    return async () => {
+      ended = true;
+      clearTimeout(timer);
+      await beating;
     };
   }
 
@@ -546,7 +513,7 @@ export class KvStorage implements ObjectStorageProvider {
         const text = cause instanceof Error ? cause.message : "";
         const busy = /database is (locked|busy)|SQLITE_BUSY/i.test(text);
         if (busy && attempt < BUSY_TRIES) {
-          await pause(Math.min(5 * 2 ** attempt, 500) * (0.5 + Math.random()));
+          await systemClock.sleep(Math.min(5 * 2 ** attempt, 500) * (0.5 + Math.random()));
           continue;
         }
         const advice = /closed|BadResource/i.test(`${text} ${(cause as Error)?.name}`)

@@ -149,16 +149,14 @@ class Registry {
     try {
       const here = ["--quiet", "--no-config", "--no-lock"];
       const names = sources.map((path) => `.${path}`);
-      const texts = await Promise.all(
-        sources.map((path) => readFile(join(folder, version, path), "utf8")),
-      );
-      // Deno writes no declarations where they lead into another package.
-      const isTyped = !texts.some((text) => /["']jsr:/.test(text));
-      const declare = isTyped ? ["--declaration"] : [];
-      const { code, output } = await runCommand(
-        [Deno.execPath(), "transpile", ...here, ...declare, "--outdir", made, ...names],
-        { cwd: join(folder, version) },
-      );
+      const transpile = (...more: string[]) =>
+        runCommand(
+          [Deno.execPath(), "transpile", ...here, ...more, "--outdir", made, ...names],
+          { cwd: join(folder, version) },
+        );
+      // Deno writes no declarations if what is exported leads into another package.
+      const isTyped = (await transpile("--declaration")).code === 0;
+      const { code, output } = isTyped ? { code: 0, output: "" } : await transpile();
       if (code !== 0) throw new Error(`Cannot make JavaScript of ${name}: ${output}`);
       const dependencies: Record<string, string> = {};
       const files: [string, Uint8Array][] = [];

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { writeFile } from "node:fs/promises";
 import { AuthError } from "../../lib/errors.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import type { Files } from "../../lib/storage/files.ts";
@@ -132,6 +133,20 @@ for (const [what, answer, code] of FAILURES) {
     });
   });
 }
+
+test("SopsStorage.rename() moves what cannot be read as it is, without sops", async () => {
+  await withFiles(async ({ files, runs, storage }) => {
+    await files.save(ENCRYPTED, {});
+    await writeFile(`${files.root}/${ENCRYPTED}`, "no JSON");
+    const store = storage();
+    await store.rename(KEY, `${KEY}.corrupt`);
+    assertEquals([await store.exists(KEY), await files.exists(`${ENCRYPTED}.corrupt`)], [
+      false,
+      true,
+    ]);
+    assertEquals(runs, []);
+  });
+});
 
 test("SopsStorage locks the encrypted file, and refuses a write that lost its lock", async () => {
   await withFiles(async ({ files, storage }) => {
