@@ -100,6 +100,7 @@ export {
   KvStorage,
   type KvStorageOptions,
   MemoryStorage,
+  type StorageKey,
 } from "./lib/storage/stores.ts";
 export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";

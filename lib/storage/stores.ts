@@ -588,10 +588,13 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   }
 }
 
+/** A key of WebCrypto: the runtime's `CryptoKey`, which has no name of its own in the types of Node. */
+export type StorageKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 /** Further keys of an {@linkcode EncryptedStorage}. */
 export interface EncryptedStorageOptions {
   /** Keys that still read what they wrote, after a change of the key. */
-  previousKeys?: readonly CryptoKey[] | undefined;
+  previousKeys?: readonly StorageKey[] | undefined;
 }
 
 /** How {@linkcode deriveStorageKey} works. */
@@ -600,7 +603,7 @@ export interface DeriveOptions {
   iterations?: number | undefined;
 }
 
-function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
+function checkCryptoKey(key: StorageKey, usages: readonly KeyUsage[]): void {
   const { name, length } = (key?.algorithm ?? {}) as { name?: string; length?: number };
   if (name === "AES-GCM" && length === 256 && usages.every((u) => key.usages.includes(u))) return;
   throw new TypeError(
@@ -627,7 +630,7 @@ function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
  */
 export class EncryptedStorage implements ObjectStorageProvider {
   readonly #inner: ObjectStorageProvider;
-  readonly #keys: readonly CryptoKey[];
+  readonly #keys: readonly StorageKey[];
 
   /** Removes an object; there where the inner store can. */
   readonly delete?: (key: string) => Promise<void>;
@@ -647,7 +650,7 @@ export class EncryptedStorage implements ObjectStorageProvider {
    */
   constructor(
     inner: ObjectStorageProvider,
-    key: CryptoKey,
+    key: StorageKey,
     options: EncryptedStorageOptions = {},
   ) {
     const { previousKeys = [] } = options;
@@ -787,7 +790,7 @@ export async function deriveStorageKey(
   passphrase: string,
   salt: Uint8Array,
   options: DeriveOptions = {},
-): Promise<CryptoKey> {
+): Promise<StorageKey> {
   const { iterations = DEFAULT_ITERATIONS } = options;
   if (typeof passphrase !== "string") throw new TypeError("passphrase must be a string.");
   if (!(salt instanceof Uint8Array)) throw new TypeError("salt must be a Uint8Array.");
