@@ -33,12 +33,12 @@ export type {
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
 export type {
-  CallOptions,
   ClientOptions,
   DataAPI,
   Item,
   ItemSort,
   ListSearchesOptions,
+  PageOptions,
   QuickSearchRequest,
   RunSearchOptions,
   Search,
@@ -52,6 +52,7 @@ export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/c
 export type { Clock } from "./lib/runtime.ts";
 export {
   ApiError,
+  type ApiErrorOptions,
   AuthError,
   type AuthErrorCode,
   type AuthErrorOptions,
@@ -69,14 +70,23 @@ export {
   ServerError,
   TooManyRequests,
 } from "./lib/errors.ts";
-export type { AuthEvent } from "./lib/events.ts";
+export type { AuthEvent, RequestEvent, SessionEvent } from "./lib/events.ts";
+export type { FetchLike } from "./lib/exchange.ts";
 export type { LoginOptions } from "./lib/sign_in/person.ts";
 export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
 export type { ProfileEntry } from "./lib/profiles/profiles.ts";
-export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export type { Authorizer } from "./lib/http/plan.ts";
+export type {
+  CallOptions,
+  ListOptions,
+  OpenOptions,
+  Parameter,
+  RequestOptions,
+  SessionLike,
+} from "./lib/http/requester.ts";
 export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
@@ -86,6 +96,7 @@ export {
   KvStorage,
   type KvStorageOptions,
   MemoryStorage,
+  type StorageKey,
 } from "./lib/storage/stores.ts";
 export type { KvAtomic, KvEntry, KvKey, KvLike } from "./lib/storage/kv_engine.ts";
 export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";

@@ -34,8 +34,9 @@ import {
   type Setup,
 } from "./setup.ts";
 import { AuthError } from "./errors.ts";
+import type { FetchLike } from "./exchange.ts";
 import { authenticatedFetch } from "./http/fetch.ts";
-import type { Authorizer } from "./http/follow_up.ts";
+import type { Authorizer } from "./http/plan.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import { StoredSession } from "./keeper/stored_session.ts";
 import type { Login } from "./login.ts";
@@ -73,7 +74,8 @@ export class Auth implements AsyncDisposable {
   /** The servers that this session is for. */
   readonly environment: PlanetEnvironment;
   /**
-   * `fetch` with the session's credentials. Bound, so it can be handed on.
+   * `fetch` with the session's credentials. Bound, so it can be handed on. A path such as
+   * `/data/v1/searches` counts from the API's origin.
    *
    * Refuses an origin outside the allow-list, drops the token on a redirect
    * that leaves it, and repeats a request once where a 401 can be mended by
@@ -82,7 +84,7 @@ export class Auth implements AsyncDisposable {
    * @throws {AuthError} `untrusted_origin`; `login_required`, `session_expired` and the
    *   other codes of a renewal. Failures of the request itself are those of `fetch`.
    */
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: typeof globalThis.fetch & FetchLike;
 
   readonly #setup: Setup;
   readonly #keeper: Keeper<OAuthClient> | undefined;
@@ -121,7 +123,8 @@ export class Auth implements AsyncDisposable {
     }
     this.fetch = authenticatedFetch(authorizer, {
       allowedOrigins: checked.allowedOrigins,
-      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+      baseUrl: checked.environment.apiBaseUrl,
+      fetch: options.fetch,
     });
   }
 

@@ -57,8 +57,11 @@ export const runtime: RuntimeName = detect();
  * Tells whether Deno's permission `descriptor` is granted already, without
  * asking anybody. Other runtimes have no such permissions: `true`.
  */
-export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
-  return runtime !== "deno" || Deno.permissions.querySync(descriptor).state === "granted";
+export function isGranted(
+  descriptor: { readonly name: string; readonly [more: string]: string },
+): boolean {
+  if (runtime !== "deno") return true;
+  return Deno.permissions.querySync(descriptor as Deno.PermissionDescriptor).state === "granted";
 }
 
 /** Tells whether `error` is Deno's refusal for want of a permission. */

@@ -8,6 +8,7 @@
 
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
+import type { FetchLike } from "./exchange.ts";
 import type { ChosenStorage, JsonObject, ObjectStorageProvider } from "./storage/objects.ts";
 import { type Clock, systemClock } from "./runtime.ts";
 
@@ -22,7 +23,7 @@ export interface PlanetEnvironment {
   /** Base of the Planet APIs, without a trailing slash. */
   apiBaseUrl: string;
   /** Origins that may receive a token; default: the origin of `apiBaseUrl`. */
-  allowedOrigins?: readonly string[];
+  allowedOrigins?: readonly string[] | undefined;
 }
 
 /** Planet's production servers. */
@@ -322,7 +323,7 @@ export interface SessionOptions {
   /** Origins that may receive a token; default: the environment's API origins. */
   allowedOrigins?: readonly string[] | undefined;
   /** Replaces the global `fetch`, for proxies and tests. */
-  fetch?: typeof globalThis.fetch | undefined;
+  fetch?: FetchLike | undefined;
   /** Replaces the system's clock, for tests. */
   clock?: Clock | undefined;
   /** Is told what happens to the session; what it throws is ignored. */

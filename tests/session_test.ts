@@ -84,7 +84,7 @@ test("Session.fetch is fetch with limits and retries; an answer is an answer", a
   });
   const { fetch } = session;
   const url = `${server.environment.apiBaseUrl}/x`;
-  const response = await fetch(new Request(url, { method: "POST", body: "b" }));
+  const response = await fetch(new Request(url, { method: "PUT", body: "b" }));
   assertEquals([response.status, await response.text()], [404, "gone"]);
   assertEquals(bodies, ["b", "b", "b"]);
   assertEquals(

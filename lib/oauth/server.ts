@@ -11,7 +11,7 @@
 
 import * as oauth from "oauth4webapi";
 import { AuthError, type AuthErrorCode } from "../errors.ts";
-import { answered, readBody, retryAfterMs } from "../exchange.ts";
+import { answered, fetchFailure, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
 import {
   abandonable,
   type Clock,
@@ -72,7 +72,7 @@ export interface ServerOptions {
   /** Time. */
   readonly clock: Clock;
   /** Replaces the global `fetch`, for proxies and tests. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: FetchLike | undefined;
 }
 
 /** How a caller bounds a call. */
@@ -88,7 +88,7 @@ export interface RequestOptions {
   /** Whether plain HTTP is allowed: on loopback only. */
   [oauth.allowInsecureRequests]: boolean;
   /** Sends the request. */
-  [oauth.customFetch]: (url: string, init: RequestInit) => Promise<Response>;
+  [oauth.customFetch]: (url: string, init: object) => Promise<Response>;
 }
 
 /** One call of an endpoint. */
@@ -106,7 +106,7 @@ export interface Call extends CallOptions {
   /** Whether it is an answer, too, that the endpoint does not exist. */
   readonly mayBeAbsent?: boolean;
   /** What the answer must not be quoted with, besides the secrets of the request itself. */
-  readonly secrets?: readonly (string | undefined)[];
+  readonly secrets?: readonly (string | undefined)[] | undefined;
   /** Is told of a refusal; `true` sends the request again, proved another way. */
   readonly refused?: (failure: unknown) => boolean;
 }
@@ -271,58 +271,15 @@ function surelyUnsent(error: unknown): boolean {
   return typeof error === "object" && error !== null && unsent.has(error);
 }
 
-/**
- * Failures of the name look-up, of the connection or of the TLS handshake, as the runtimes word
- * them. A connection that is reset may be any time, so it is not among them.
- */
-const NO_CONNECTION =
-  /ECONNREFUSED|ConnectionRefused|Unable to connect|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|tcp connect error|dns error|client error \(Connect\)|TLS handshake failed|before secure TLS|CERT_HAS_|CERT_NOT_|SELF_SIGNED_CERT|ERR_TLS_CERT|UNABLE_TO_(?:GET|VERIFY)|ERR_SSL_(?:WRONG_VERSION|UNSUPPORTED_PROTOCOL|\w*PROTOCOL_VERSION|\w*HANDSHAKE_FAILURE)/;
-
-/** An established connection fails by the same codes. */
-const WHILE_CONNECTED = /\b(?:read|write) E[A-Z]/;
-
-/** Failures of TLS, as the runtimes word them. */
-const NO_TLS =
-  /certificate|CERT_|_CERT|ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO_|secure TLS|handshake eof|received (?:corrupt message|fatal alert)/;
-
-/**
- * Turns a failure of `fetch` into our error. Its cause has the words and codes of all causes, without
- * what else they carry: a socket, an answer, or what an application's own `fetch` puts there.
- */
+/** Turns a failure of `fetch` into our error. */
 function networkError(cause: unknown, url: string, secrets: readonly string[]): AuthError {
   const denied = netRefusal(cause, url);
   if (denied !== undefined) return denied;
   const { origin } = new URL(url);
-  const words: string[] = [];
-  let last: string | undefined;
-  for (let at = cause, depth = 0; typeof at === "object" && at !== null && depth < 5; depth++) {
-    const { cause, code, message } = at as Record<string, unknown>;
-    const said = [message, code].filter((word) => typeof word === "string" && word !== "");
-    words.push(...said.map((word) => last = shownText(String(word), secrets)));
-    at = cause;
-  }
-  const text = words.join(": ");
-  const isUnsent = NO_CONNECTION.test(text) && !WHILE_CONNECTED.test(text);
-  const failure = new AuthError(
-    "network",
-    NO_TLS.test(text)
-      ? `${adviceOnTls()}: no secure connection (TLS) to ${origin} (${
-        last?.replace(/^.*\(Connect\): /, "")
-      }).`
-      : isUnsent
-      ? `Check the network, or try again later: no connection to ${origin}.`
-      : `Try again: the connection to ${origin} broke off before the answer was complete.`,
-    { cause: text === "" ? undefined : new Error(text) },
-  );
-  if (isUnsent) unsent.add(failure);
-  return failure;
-}
-
-function adviceOnTls(): string {
-  if (runtime === "other") return "Check the address and the certificate of the server";
-  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
-  return "Check the address; if the server or your network has a certificate authority of its own, " +
-    `set ${variable} to the file with its certificate`;
+  const failure = fetchFailure(cause, origin, (text) => shownText(text, secrets));
+  const error = new AuthError("network", `${failure.what}: ${failure.found}.`, failure);
+  if (failure.isUnsent) unsent.add(error);
+  return error;
 }
 
 /** Members of a form that are secrets (RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 8628). */
@@ -563,7 +520,7 @@ export class AuthorizationServer {
       try {
         await call.request({
           [oauth.allowInsecureRequests]: this.#insecure,
-          [oauth.customFetch]: async (url: string, init: RequestInit) => {
+          [oauth.customFetch]: async (url: string, init: object) => {
             const { background, secrets, signal } = call;
             answer = await exchange(url, init, { ...this.#options, background, secrets, signal });
             return new Response();

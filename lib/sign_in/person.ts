@@ -23,21 +23,21 @@ import { forPerson, initiateDeviceLogin, type LoginProgress, pollDeviceLogin } f
 /** What signing in may do, and how the caller stops it. */
 export interface LoginOptions {
   /** Lets the login open a browser; default false. */
-  allowOpenBrowser?: boolean;
+  allowOpenBrowser?: boolean | undefined;
   /** Lets the login ask on the terminal; default false. */
-  allowTtyPrompt?: boolean;
+  allowTtyPrompt?: boolean | undefined;
   /** Ends the login; the promise rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest time for the whole login, in milliseconds; default 5 minutes. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Screen and keyboard; default: the runtime's browser opener and terminal (stderr). */
-  ui?: LoginUI;
+  ui?: LoginUI | undefined;
   /** Name of the application for pages and messages; default: the profile's name. */
-  applicationName?: string;
+  applicationName?: string | undefined;
   /** Writes the HTML that the browser shows at the end; default: the library's own pages. */
-  callbackPage?: RenderCallbackPage;
+  callbackPage?: RenderCallbackPage | undefined;
   /** Is told before each wait how a device login stands; what it throws is ignored. */
-  onPending?: (progress: LoginProgress) => void;
+  onPending?: ((progress: LoginProgress) => void) | undefined;
 }
 
 /** A login that needs a person, with all that it stands on. */

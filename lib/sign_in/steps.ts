@@ -93,9 +93,9 @@ export interface PollOptions {
   /** Time. */
   readonly clock: Clock;
   /** Ends the polling; the promise rejects with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Is told before each wait how the login stands; what it throws is ignored. */
-  readonly onPending?: (progress: LoginProgress) => void;
+  readonly onPending?: ((progress: LoginProgress) => void) | undefined;
 }
 
 /** Measures the age of the codes by a clock that may be set, and that stops with the computer. */

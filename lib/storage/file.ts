@@ -52,7 +52,7 @@ const turns = new Turns();
 /** Where a {@linkcode FileStorage} keeps its files. */
 export interface FileStorageOptions {
   /** Absolute path of the folder that keys start from; default: the home directory. */
-  root?: string;
+  root?: string | undefined;
 }
 
 /** What the store works with. */

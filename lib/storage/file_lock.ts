@@ -64,11 +64,11 @@ export interface HeldFileLock {
 /** How to take a lock. */
 export interface TakeOptions {
   /** Ends the wait. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Longest wait, in milliseconds. */
   readonly timeoutMs: number;
   /** Replaces `LEASE_MS`, in tests. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /** What a holder writes about itself. */

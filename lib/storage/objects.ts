@@ -5,16 +5,9 @@
  * @module
  */
 
-import { AuthError } from "../errors.ts";
+import { AuthError, type JsonObject, type JsonValue } from "../errors.ts";
 
-/** A value that JSON can hold. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
-
-/** A JSON object, as stored under one key. */
-export interface JsonObject {
-  /** A member; absent members read as `undefined`. */
-  [member: string]: JsonValue | undefined;
-}
+export type { JsonObject, JsonValue } from "../errors.ts";
 
 /** Exclusive right to change one key, held while `withLock()` runs its body. */
 export interface Lease {
@@ -25,9 +18,9 @@ export interface Lease {
 /** How long and how cancellably to wait for a lock. */
 export interface LockOptions {
   /** Ends the wait; the promise rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in milliseconds; then `AuthError` `lock_timeout`. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**

@@ -102,7 +102,7 @@ function parameters(key: string, iv: Uint8Array<ArrayBuffer>): AesGcmParams {
 export async function deriveKey(
   passphrase: string,
   salt: Uint8Array,
-  options: { iterations?: number },
+  options: { iterations?: number | undefined },
 ): Promise<CryptoKey> {
   const { iterations = DEFAULT_ITERATIONS } = options;
   if (typeof passphrase !== "string") throw new TypeError("passphrase must be a string.");

@@ -131,7 +131,7 @@ export class MemoryStorage implements ObjectStorageProvider {
 /** How a {@linkcode KvStorage} uses its database. */
 export interface KvStorageOptions {
   /** First parts of every key in the database; default `["planet"]`. */
-  prefix?: readonly string[];
+  prefix?: readonly string[] | undefined;
 }
 
 /** Largest value of a Deno KV database, in bytes. */
@@ -315,19 +315,22 @@ function bytesOf(key: string, value: unknown): Uint8Array {
   throw corrupt(where(key), "a value of another program");
 }
 
+/** A key of WebCrypto: the runtime's `CryptoKey`, which has no name of its own in the types of Node. */
+export type StorageKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 /** Further keys of an {@linkcode EncryptedStorage}. */
 export interface EncryptedStorageOptions {
   /** Keys that still read what they wrote, after a change of the key. */
-  previousKeys?: readonly CryptoKey[];
+  previousKeys?: readonly StorageKey[] | undefined;
 }
 
 /** How {@linkcode deriveStorageKey} works. */
 export interface DeriveOptions {
   /** Rounds of PBKDF2, at least 100,000; default 600,000. */
-  iterations?: number;
+  iterations?: number | undefined;
 }
 
-function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
+function checkCryptoKey(key: StorageKey, usages: readonly KeyUsage[]): void {
   const { name, length } = (key?.algorithm ?? {}) as { name?: string; length?: number };
   if (name === "AES-GCM" && length === 256 && usages.every((u) => key.usages.includes(u))) return;
   throw new TypeError(
@@ -354,7 +357,7 @@ function checkCryptoKey(key: CryptoKey, usages: readonly KeyUsage[]): void {
  */
 export class EncryptedStorage implements ObjectStorageProvider {
   readonly #inner: ObjectStorageProvider;
-  readonly #keys: readonly CryptoKey[];
+  readonly #keys: readonly StorageKey[];
 
   /** Removes an object; there where the inner store can. */
   readonly delete?: (key: string) => Promise<void>;
@@ -374,7 +377,7 @@ export class EncryptedStorage implements ObjectStorageProvider {
    */
   constructor(
     inner: ObjectStorageProvider,
-    key: CryptoKey,
+    key: StorageKey,
     options: EncryptedStorageOptions = {},
   ) {
     const { previousKeys = [] } = options;
@@ -472,6 +475,6 @@ export async function deriveStorageKey(
   passphrase: string,
   salt: Uint8Array,
   options: DeriveOptions = {},
-): Promise<CryptoKey> {
+): Promise<StorageKey> {
   return await (await import("./sealing.ts")).deriveKey(passphrase, salt, options);
 }

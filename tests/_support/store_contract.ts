@@ -24,7 +24,7 @@ export interface MadeStore {
 /** Options of the suite. */
 export interface ContractOptions {
   /** Why the store cannot run here. */
-  readonly skip?: string;
+  readonly skip?: string | undefined;
   /** The store leaves out the top-level members that are `null`, as Python's files do. */
   readonly dropsNulls?: boolean;
   /** The store has the five methods of the Python SDK only, and leaves keys and values unchecked. */

@@ -20,31 +20,31 @@ const { fileURLToPath } = (ask("node:url") ?? {}) as typeof nodeUrl;
 /** What {@linkcode exists} asks for beside existence. */
 export interface ExistsOptions {
   /** It must be readable. */
-  isReadable?: boolean;
+  isReadable?: boolean | undefined;
   /** It must be a folder. */
-  isDirectory?: boolean;
+  isDirectory?: boolean | undefined;
   /** It must be a file. */
-  isFile?: boolean;
+  isFile?: boolean | undefined;
 }
 
 /** What {@linkcode walk} visits. */
 export interface WalkOptions {
   /** How many folders deep; default: no limit. */
-  maxDepth?: number;
+  maxDepth?: number | undefined;
   /** Whether files are reported; default true. */
-  includeFiles?: boolean;
+  includeFiles?: boolean | undefined;
   /** Whether folders are reported; default true. */
-  includeDirs?: boolean;
+  includeDirs?: boolean | undefined;
   /** Whether links are reported; default true. */
-  includeSymlinks?: boolean;
+  includeSymlinks?: boolean | undefined;
   /** Whether links are followed; default false. */
-  followSymlinks?: boolean;
+  followSymlinks?: boolean | undefined;
   /** Only names with one of these endings. */
-  exts?: string[];
+  exts?: string[] | undefined;
   /** Only paths that match one of these. */
-  match?: RegExp[];
+  match?: RegExp[] | undefined;
   /** No paths that match one of these. */
-  skip?: RegExp[];
+  skip?: RegExp[] | undefined;
 }
 
 /** A path that {@linkcode walk} found. */
@@ -192,7 +192,7 @@ export async function emptyDir(dir: string | URL): Promise<void> {
 /** How {@linkcode copy} and {@linkcode move} treat what is there. */
 export interface OverwriteOptions {
   /** Whether what is there is replaced; default false. */
-  overwrite?: boolean;
+  overwrite?: boolean | undefined;
 }
 
 /** Copies a file or a folder. */
