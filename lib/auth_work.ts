@@ -14,7 +14,7 @@ import { AuthError } from "./errors.ts";
 import type { DeviceAuthorization, InteractiveLogin, LoginOptions } from "./flows/types.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/private_key.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import { ApiKey } from "./profiles/api_key.ts";
 import {
   type AcknowledgementSource,
@@ -341,6 +341,7 @@ export class AuthWork {
       },
       clientId,
       scopes,
+      isServiceAccount: isService(client),
       clock: checked.clock,
       ...(client.issuer === undefined ? {} : { expectedIssuer: client.issuer }),
       ...(client.endpoints === undefined ? {} : { endpoints: client.endpoints }),

@@ -9,6 +9,8 @@ import type { Clock } from "../waiting.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { LoginUI } from "../terminal/types.ts";
 
+export type { DeviceAuthorization } from "../oauth/client.ts";
+
 /** What signing in may do, and how the caller stops it. */
 export interface LoginOptions {
   /** Lets the login open a browser; default false. */
@@ -77,24 +79,4 @@ export interface AuthorizationCodeLogin extends InteractiveLogin {
   readonly listen: Listen;
   /** Replaces the pages that the browser shows. */
   readonly callbackPage?: RenderCallbackPage;
-}
-
-/**
- * What the server handed out for a device login (RFC 8628 §3.2), as received.
- * Survives JSON, so that another process can finish the login; `device_code` is
- * a secret and is not shown by `console.log`.
- */
-export interface DeviceAuthorization {
-  /** Secret that the device presents when it asks for the tokens. */
-  device_code: string;
-  /** What the person types at `verification_uri`. */
-  user_code: string;
-  /** Where the person confirms. */
-  verification_uri: string;
-  /** The same with the code in it, where the server offers it. */
-  verification_uri_complete?: string;
-  /** Life of both codes, in seconds. */
-  expires_in: number;
-  /** Least pause between two polls, in seconds; 5 where absent. */
-  interval?: number;
 }
