@@ -15,7 +15,7 @@ import type { InteractiveLogin, LoginOptions } from "./sign_in/person.ts";
 import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import type { Keeper } from "./keeper/keeper.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/private_key.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import { ApiKey } from "./profiles/api_key.ts";
 import {
   type AcknowledgementSource,
@@ -342,6 +342,7 @@ export class AuthWork {
       },
       clientId,
       scopes,
+      isServiceAccount: isService(client),
       clock: checked.clock,
       ...(client.issuer === undefined ? {} : { expectedIssuer: client.issuer }),
       ...(client.endpoints === undefined ? {} : { endpoints: client.endpoints }),

@@ -29,6 +29,8 @@ export interface DeviceAuthorization {
   expires_in: number;
   /** Least pause between two polls, in seconds; 5 where absent. */
   interval?: number;
+  /** Secret of this library that polling presents too (RFC 7636 §4.1); none is sent if it is absent. */
+  code_verifier?: string;
 }
 
 /** How a device login stands, before the next poll. */
@@ -71,7 +73,7 @@ const PASSING: readonly string[] = ["network", "server_error", "throttled", "tim
 const receivedAt: WeakMap<DeviceAuthorization, number> = new WeakMap();
 
 function withoutSecret(this: DeviceAuthorization): Record<string, unknown> {
-  return { ...this, device_code: "(secret)" };
+  return { ...this, device_code: "(secret)", code_verifier: "(secret)" };
 }
 
 /** Asks the server for a device and a user code (RFC 8628 §3.1); nothing is shown yet. */
@@ -168,7 +170,7 @@ export async function pollDeviceLogin(
     await clock.sleep(wait, signal);
     const jump = age.pass(wait);
     try {
-      const answer = await client.pollDevice(grant.device_code, signal);
+      const answer = await client.pollDevice(grant, signal);
       if (typeof answer !== "string") return answer;
       if (answer === "slow_down") interval += SLOW_DOWN * 1000;
       if (jump > JUMP_MS) age.ms -= jump;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CompactSign, importPKCS8 } from "jose";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { noteSecret } from "./watch.ts";
 
@@ -56,4 +57,17 @@ export function testKey(kind: TestKeyKind): TestKey {
   made.set(kind, key);
   noteKey(key.pem);
   return key;
+}
+
+/** Signs `claims` as a JWT; `header` adds to its header. */
+export async function signJwt(
+  claims: unknown,
+  kind: TestKeyKind = "P-256",
+  header: Record<string, unknown> = {},
+): Promise<string> {
+  const algorithms = { rsa: "RS256", "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };
+  const alg = kind === "ed25519" ? "EdDSA" : algorithms[kind];
+  const key = await importPKCS8(testKey(kind).pem, alg);
+  return await new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
+    .setProtectedHeader({ alg, ...header }).sign(key);
 }

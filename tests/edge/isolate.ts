@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -45,10 +45,14 @@ function start(options: IsolateOptions): Miniflare {
     const text = readFileSync(ROOT + name, "utf8");
     const { outputText } = ts.transpileModule(text, { compilerOptions });
     const up = "../".repeat(name.split("/").length - 1);
-    const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`);
+    const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`)
+      .replaceAll('"jose"', `"./${up}jose/index.js"`);
     return { type: "ESModule", path: `/${name}`, contents };
   });
   const oauth4webapi = createRequire(import.meta.url).resolve("oauth4webapi");
+  const jose = `${ROOT}node_modules/jose/dist/webapi/`;
+  const ofJose = readdirSync(jose, { recursive: true }).map(String)
+    .filter((name) => name.endsWith(".js"));
   // What is imported here runs outside any request, where workerd allows the least.
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
@@ -61,6 +65,11 @@ export { default } from "./tests/edge/worker.ts";`;
     modules: [
       { type: "ESModule", path: "/main.js", contents: main },
       { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
+      ...ofJose.map((name) => ({
+        type: "ESModule",
+        path: `/jose/${name}`,
+        contents: readFileSync(jose + name, "utf8"),
+      })),
       ...modules,
     ],
     compatibilityDate: "2025-09-01",

@@ -41,7 +41,7 @@ const session = TokenSet.fromStored(
 /** Every request that a client makes, but for signing in as a service. */
 async function callAll({ client, server }: World): Promise<FakeRequest[]> {
   await client.authorizeDevice();
-  await client.pollDevice(secret("D"));
+  await client.pollDevice({ device_code: secret("D") });
   await client.refresh(session);
   await client.revoke(secret("RT0"), "refresh_token");
   await client.introspect(secret("AT0"), "access_token");
@@ -51,7 +51,7 @@ async function callAll({ client, server }: World): Promise<FakeRequest[]> {
     state: pending.state,
     iss: server.issuer,
   });
-  await pending.redeem(response, "http://127.0.0.1/cb");
+  await client.redeem(pending, response, "http://127.0.0.1/cb");
   return server.requests.filter(({ method }) => method === "POST");
 }
 
@@ -114,7 +114,7 @@ for (
   });
 }
 
-test("OAuthClient with a key signs a fresh assertion for each endpoint (RFC 7523 §2.2)", async () => {
+test("OAuthClient with a key signs a fresh assertion for each request, for the token endpoint (RFC 7523 §2.2, §3)", async () => {
   let loaded = 0;
   const { pem } = testKey("P-256");
   const w = world({
@@ -126,13 +126,14 @@ test("OAuthClient with a key signs a fresh assertion for each endpoint (RFC 7523
   const numbers = new Set<unknown>();
   for (const request of all) {
     assertEquals(proofOf(request), {
+      ...(request.path === "/device" ? {} : { client_id: "app" }),
       client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
       authorization: null,
     });
     const { jti, ...claims } = readJwtClaims(request.form.get("client_assertion")!)!;
     numbers.add(jti);
     const now = START / 1000;
-    const aud = request.url.href;
+    const aud = `${w.server.issuer}/token`;
     assertEquals(claims, { iss: "app", sub: "app", aud, iat: now, exp: now + 300 });
   }
   assertEquals([numbers.size, loaded], [all.length, 1]);
@@ -172,7 +173,10 @@ test("OAuthClient asks a profile's own endpoints, and does not look for others",
   await client.introspect(secret("AT0"), "access_token");
   await client.userinfo(secret("AT0"));
   const pending = await client.authorize();
-  assertEquals(pending.url("http://127.0.0.1/").pathname, "/other-authorize");
+  assertEquals(
+    (await client.authorizationUrl(pending, "http://127.0.0.1/")).pathname,
+    "/other-authorize",
+  );
   assertEquals(server.requests.map(({ path }) => path), [
     "/token",
     "/device",
@@ -196,7 +200,7 @@ test("OAuthClient takes a server by the name that the profile gives it, and by n
 test("OAuthClient sends organization and project_id with a sign-in, and never in place of what it must send", async () => {
   const extra = { organization: "o", project_id: "p", scope: "admin", client_id: "evil" };
   const { client, server } = world({ extra });
-  const url = (await client.authorize()).url("http://127.0.0.1/");
+  const url = await client.authorizationUrl(await client.authorize(), "http://127.0.0.1/");
   await client.authorizeDevice();
   await client.clientCredentials();
   await client.refresh(session);

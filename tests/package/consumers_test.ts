@@ -16,8 +16,8 @@ import { type Consumer, npmSilent, withPackage } from "./published.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = "@planet-community/planet";
-/** All that the package brings along: the protocol, and QR codes, loaded when they are drawn. */
-const BROUGHT = ["oauth4webapi", "uqr"];
+/** All that the package brings along: the protocol, and JWTs and QR codes, loaded when they are needed. */
+const BROUGHT = ["jose", "oauth4webapi", "uqr"];
 const TIMEOUT = { timeoutMs: 240_000 };
 
 const isDeno = "Deno" in globalThis;
@@ -147,7 +147,7 @@ test(
         };
         const home = `${consumer.server.url}${NAME}/`;
         const strange = modules.map(({ specifier }) => specifier).filter((specifier) =>
-          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) &&
+          !/^(file:|node:|npm:\/?(jose|oauth4webapi|uqr)@)/.test(specifier) &&
           !specifier.startsWith(home)
         );
         assertEquals(strange, []);
