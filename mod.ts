@@ -28,22 +28,24 @@ export type {
   ListProfilesOptions,
   M2MOptions,
   SessionOptions,
-} from "./lib/auth_options.ts";
-export type { SessionOrigin, SessionReport } from "./lib/auth_report.ts";
-export {
-  type CallOptions,
-  type ClientOptions,
-  DataClient,
-  type Item,
-  type ItemSort,
-  type ListSearchesOptions,
-  type QuickSearchRequest,
-  type RunSearchOptions,
-  type Search,
-  type SearchListSort,
-  type SearchRequest,
-  type SearchType,
+  SessionOrigin,
+} from "./lib/options.ts";
+export type { SessionReport } from "./lib/report.ts";
+export type {
+  CallOptions,
+  ClientOptions,
+  DataAPI,
+  Item,
+  ItemSort,
+  ListSearchesOptions,
+  QuickSearchRequest,
+  RunSearchOptions,
+  Search,
+  SearchListSort,
+  SearchRequest,
+  SearchType,
 } from "./lib/clients/data.ts";
+export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/waiting.ts";
@@ -70,11 +72,12 @@ export {
 export type { AuthEvent } from "./lib/events.ts";
 export type { LoginOptions } from "./lib/sign_in/person.ts";
 export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
-export type { TokenState } from "./lib/keeper/types.ts";
+export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
-export type { ProfileEntry } from "./lib/profiles/profile.ts";
-export { type RequestOptions, Session, type SessionHttpOptions } from "./lib/session.ts";
+export type { ProfileEntry } from "./lib/profiles/profiles.ts";
+export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,

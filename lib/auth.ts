@@ -9,70 +9,53 @@
  */
 
 import {
+  BUILTIN_NAMES,
+  type ClientSettings,
+  isKey,
+  isService,
+  type KeySettings,
+  normalizeProfileName,
+  parseCallbackUrl,
+  type PrivateKeySource,
+  profileKey,
+} from "./client.ts";
+import type { PlanetEnvironment } from "./environment.ts";
+import { AuthError } from "./errors.ts";
+import { authenticatedFetch } from "./http/fetch.ts";
+import type { Authorizer } from "./http/follow_up.ts";
+import { Keeper } from "./keeper/keeper.ts";
+import { StoredSession } from "./keeper/stored_session.ts";
+import type { Login } from "./login.ts";
+import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
+import {
   type AuthCodeOptions,
   checkClientId,
-  type CheckedOptions,
   checkKey,
   checkScopes,
   checkSessionOptions,
   checkText,
   type DefaultSessionOptions,
   type DeviceCodeOptions,
+  invalid,
   type ListProfilesOptions,
   type M2MOptions,
   type SessionOptions,
-} from "./auth_options.ts";
-import type { SessionOrigin, SessionReport } from "./auth_report.ts";
-import type { AuthWork } from "./auth_work.ts";
-import type { PlanetEnvironment } from "./environment.ts";
-import { AuthError } from "./errors.ts";
-import { authenticatedFetch, type Authorizer } from "./http/authenticated_fetch.ts";
-import { Keeper } from "./keeper/keeper.ts";
-import type { TokenChecks } from "./oauth/client.ts";
-import {
-  type ClientSettings,
-  isKey,
-  isService,
-  normalizeProfileName,
-  parseCallbackUrl,
-  type ProfileClient,
-  profileKey,
-} from "./client.ts";
-import type { ProfileEntry } from "./profiles/profile.ts";
+  type Setup,
+} from "./options.ts";
+import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
+import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
 import type { DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
-import { FileStorage } from "./storage/file.ts";
-import { MemoryStorage } from "./storage/memory.ts";
-import { chooseStorage, type ChosenStorage, profileFiles } from "./storage/select.ts";
 import type { JsonObject } from "./storage/objects.ts";
+import { type ChosenStorage, openSessionStorage, readNamedFile } from "./storage/select.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
 
-/** Files of a profile that tell how its session is kept. */
-const SESSION_FILES = ["auth_client.sops.json", "token.json", "token.sops.json"] as const;
-
 /** Options of a login that take a closer look. */
 const LOGIN_OPTIONS = ["applicationName", "callbackPage", "onPending", "timeoutMs"] as const;
-
-/** What makes one session, checked. */
-export interface Setup {
-  /** Name of the profile, in lower case. */
-  readonly profileName: string;
-  /** What the program asked for. */
-  readonly options: SessionOptions;
-  /** The same, checked. */
-  readonly checked: CheckedOptions;
-  /** Who signs in, or which header is sent. */
-  readonly client: ProfileClient;
-  /** When `auth_client.json` is written with the first tokens. */
-  readonly writesClient: "always" | "where_there_is_one" | "never";
-  /** The store where the profile was found. */
-  readonly chosen?: ChosenStorage;
-  /** What `explain()` tells of the choice. */
-  readonly origin: SessionOrigin;
-}
 
 /**
  * One sign-in to Planet, kept alive.
@@ -86,7 +69,7 @@ export interface Setup {
  * console.log(response.status); // 200
  * ```
  */
-export class Auth {
+export class Auth implements AsyncDisposable {
   /** Name of the profile, in lower case. */
   readonly profileName: string;
   /** The servers that this session is for. */
@@ -104,9 +87,12 @@ export class Auth {
   readonly fetch: typeof globalThis.fetch;
 
   readonly #setup: Setup;
-  readonly #keeper: Keeper | undefined;
+  readonly #keeper: Keeper<OAuthClient> | undefined;
+  readonly #session: StoredSession | undefined;
   #chosen: Promise<ChosenStorage> | undefined;
-  #opened: Promise<AuthWork> | undefined;
+  #client: Promise<OAuthClient> | undefined;
+  #key: Promise<ApiKey> | undefined;
+  #login: Promise<Login> | undefined;
 
   private constructor(setup: Setup) {
     const { profileName, checked, options, client } = setup;
@@ -123,27 +109,16 @@ export class Auth {
         replace: () => Promise.resolve(undefined),
       };
     } else {
-      const oauth = async () => await (await this.#work()).oauth();
-      authorizer = this.#keeper = new Keeper({
-        profileName,
-        tokenKey: profileKey(profileName, "token"),
-        storage: async () => (await this.#storage()).storage,
-        clock: checked.clock,
-        ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-        ...(options.waitUntil === undefined
-          ? { endsWithCaller: runtime === "other" }
-          : { waitUntil: options.waitUntil }),
-        renewal: {
-          refresh: async (current) => await (await oauth()).refresh(current),
-          ...(isService(client)
-            ? { login: async () => await (await oauth()).clientCredentials() }
-            : {}),
-        },
-        prepareStorage: async (storage) => await (await this.#work()).writeClient(storage, client),
-        checkOwner: async (storage) => {
-          const { checkAuthClient } = await import("./profiles/auth_client_file.ts");
-          await checkAuthClient(storage, profileName, client);
-        },
+      const { clock } = checked;
+      const { onEvent, saveClientSecret, waitUntil } = options;
+      const { writesClient } = setup;
+      const open = () => this.#storage();
+      const parts = { profileName, client, writesClient, saveClientSecret, open, clock, onEvent };
+      this.#session = new StoredSession(parts);
+      authorizer = this.#keeper = new Keeper(this.#session, {
+        server: () => this.#oauth(),
+        waitUntil,
+        endsWithCaller: waitUntil === undefined && runtime === "other",
       });
     }
     this.fetch = authenticatedFetch(authorizer, {
@@ -284,7 +259,7 @@ export class Auth {
    * ```
    */
   static async fromProfile(profileName: string, options: SessionOptions = {}): Promise<Auth> {
-    const { profileSetup } = await import("./auth_profiles.ts");
+    const { profileSetup } = await import("./profiles/profiles.ts");
     return new Auth(await profileSetup(profileName, options));
   }
 
@@ -309,7 +284,7 @@ export class Auth {
    * ```
    */
   static async fromUserDefaultSession(options: DefaultSessionOptions = {}): Promise<Auth> {
-    const { defaultSetup } = await import("./auth_profiles.ts");
+    const { defaultSetup } = await import("./profiles/profiles.ts");
     return new Auth(await defaultSetup(options));
   }
 
@@ -319,32 +294,42 @@ export class Auth {
    * @throws {AuthError} `unsupported_runtime` where the store cannot list its keys.
    */
   static async listProfiles(options: ListProfilesOptions = {}): Promise<ProfileEntry[]> {
-    const { profilesOf } = await import("./auth_profiles.ts");
-    return await profilesOf(options);
+    const { listProfiles } = await import("./profiles/profiles.ts");
+    return await listProfiles(options);
   }
 
   static #forClient(
-    options: SessionOptions & { clientId: string; requestedScopes?: readonly string[] },
+    options: AuthCodeOptions | DeviceCodeOptions | M2MOptions,
     clientType: ClientSettings["clientType"],
     extra: { callbackUrl?: string; clientSecret?: string },
   ): Auth {
     const clientId = checkClientId(options.clientId);
-    const checked = checkSessionOptions(options);
-    const { audiences, m2mAuthServer, userAuthServer } = checked.environment;
+    const { allowedOrigins, clock, environment } = checkSessionOptions(options);
+    const { audiences, m2mAuthServer, userAuthServer } = environment;
     const service = clientType === "oidc_client_credentials_secret";
+    const authServer = service ? m2mAuthServer : userAuthServer;
     const client: ClientSettings = {
       clientType,
       clientId,
-      authServer: service ? m2mAuthServer : userAuthServer,
+      authServer,
       audiences,
       scopes: checkScopes(options.requestedScopes, service ? [] : USER_SCOPES),
       ...extra,
     };
     const profileName = normalizeProfileName(options.profileName ?? clientId);
+    if (BUILTIN_NAMES.includes(profileName)) {
+      throw invalid(
+        `Choose another profileName, or use Auth.fromProfile("${profileName}"): it is the name of a built-in profile.`,
+      );
+    }
+    // A service account may also call the APIs at its own issuer.
+    const origins = service && options.allowedOrigins === undefined
+      ? [...allowedOrigins, new URL(authServer).origin]
+      : allowedOrigins;
     return new Auth({
       profileName,
       options,
-      checked,
+      checked: { allowedOrigins: origins, clock, environment },
       client,
       writesClient: "always",
       origin: { chosenBy: "the program", overrode: [], notes: [], settings: "arguments" },
@@ -358,7 +343,16 @@ export class Auth {
    *   `invalid_argument` where no interaction is allowed; after an abort, its reason.
    */
   async userLogin(options: LoginOptions = {}): Promise<void> {
-    await (await this.#work()).userLogin(options);
+    const keeper = this.#keeperFor("userLogin()");
+    const { checkLoginOptions, isInteractive } = await import("./login.ts");
+    checkLoginOptions(options);
+    if (isService(keeper.client)) return await keeper.forceRefresh(options.signal);
+    if (!isInteractive(options)) {
+      throw invalid(
+        "Set allowOpenBrowser or allowTtyPrompt: signing in needs one of them, or a ui of your own.",
+      );
+    }
+    await (await this.#logins("userLogin()")).userLogin(options);
   }
 
   /**
@@ -379,7 +373,7 @@ export class Auth {
   async deviceUserLoginInitiate(
     options: { signal?: AbortSignal } = {},
   ): Promise<DeviceAuthorization> {
-    return await (await this.#work()).deviceUserLoginInitiate(options);
+    return await (await this.#logins("a device login")).deviceUserLoginInitiate(options);
   }
 
   /**
@@ -392,7 +386,7 @@ export class Auth {
     info: DeviceAuthorization,
     options: Pick<LoginOptions, "onPending" | "signal"> = {},
   ): Promise<void> {
-    await (await this.#work()).deviceUserLoginComplete(info, options);
+    await (await this.#logins("a device login")).deviceUserLoginComplete(info, options);
   }
 
   /**
@@ -400,9 +394,10 @@ export class Auth {
    * known without network. Service accounts and API keys always can.
    */
   async isInitialized(): Promise<boolean> {
-    if (this.#keeper === undefined) return await (await this.#work()).key!.isThere();
-    if (!this.#isPerson()) return true;
-    const { state, tokens } = await this.#keeper.known();
+    const keeper = this.#keeper;
+    if (keeper === undefined) return await (await this.#apiKey()).isThere();
+    if (isService(keeper.client)) return true;
+    const { state, tokens } = await keeper.known();
     return state === "valid" || state === "refresh_due" ||
       (state === "expired" && tokens?.refreshToken !== undefined);
   }
@@ -416,15 +411,19 @@ export class Auth {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
-    for (const name of LOGIN_OPTIONS) {
-      if (options[name] !== undefined) (await this.#work()).checkLogin(options);
+    if (LOGIN_OPTIONS.some((name) => options[name] !== undefined)) {
+      (await import("./login.ts")).checkLoginOptions(options);
     }
-    if (keeper === undefined) return void await this.#keyHeader();
-    if (!this.#isPerson()) return;
+    if (keeper === undefined) return void await (await this.#apiKey()).authorization();
+    if (isService(keeper.client)) return;
     try {
       await keeper.ensure(options.signal);
     } catch (error) {
-      await (await this.#work()).signInAfter(error, options);
+      const needsPerson = ["login_required", "session_expired", "storage_corrupt"];
+      if (!(error instanceof AuthError && needsPerson.includes(error.code))) throw error;
+      const { isInteractive } = await import("./login.ts");
+      if (!isInteractive(options)) throw error;
+      await (await this.#logins("ensureInitialized()")).userLogin(options);
     }
   }
 
@@ -442,7 +441,11 @@ export class Auth {
   }
 
   async #accessToken(options: { forceRefresh?: boolean; signal?: AbortSignal }): Promise<string> {
-    return await (await this.#work()).accessToken(options);
+    const keeper = this.#keeperFor("accessToken()");
+    const { forceRefresh, signal } = options;
+    signal?.throwIfAborted();
+    if (forceRefresh === true) await keeper.forceRefresh(signal);
+    return await keeper.accessToken(signal);
   }
 
   /**
@@ -452,7 +455,7 @@ export class Auth {
    * @throws {AuthError} where the server could not be told; the tokens are forgotten all the same.
    */
   async logout(options: { signal?: AbortSignal } = {}): Promise<void> {
-    await (await this.#work()).logout(options);
+    await this.#keeperFor("logout()").logout(options.signal);
   }
 
   /**
@@ -462,7 +465,8 @@ export class Auth {
    * @returns The claims, as received.
    */
   async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
-    return await (await this.#work()).userinfo(options);
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).userinfo(token, options.signal);
   }
 
   /**
@@ -474,7 +478,11 @@ export class Auth {
   async introspect(
     options: { token?: "access_token" | "refresh_token"; signal?: AbortSignal } = {},
   ): Promise<JsonObject> {
-    return await (await this.#work()).introspect(options);
+    const { signal, token: kind = "access_token" } = options;
+    const token = kind === "access_token"
+      ? await this.#accessToken(options)
+      : await this.#stored("introspect()", "refreshToken", "refresh token");
+    return await (await this.#oauth()).introspect(token, kind, signal);
   }
 
   /**
@@ -485,7 +493,8 @@ export class Auth {
    * @throws {AuthError} `invalid_token` where it does not hold.
    */
   async validateAccessToken(options: TokenChecks = {}): Promise<JsonObject> {
-    return await (await this.#work()).validateAccessToken(options);
+    const token = await this.#accessToken(options);
+    return await (await this.#oauth()).validateAccessToken(token, options);
   }
 
   /**
@@ -496,7 +505,9 @@ export class Auth {
    * @throws {AuthError} `invalid_token` where it does not hold, or has expired.
    */
   async validateIdToken(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
-    return await (await this.#work()).validateIdToken(options);
+    const what = "ID token (ask for the scope openid)";
+    const token = await this.#stored("validateIdToken()", "idToken", what);
+    return await (await this.#oauth()).validateIdToken(token, options.signal);
   }
 
   /**
@@ -512,78 +523,134 @@ export class Auth {
    * ```
    */
   async explain(): Promise<SessionReport> {
-    return await (await this.#work()).explain();
+    const { describeSession } = await import("./report.ts");
+    const { client, origin, profileName } = this.#setup;
+    if (this.#keeper !== undefined) {
+      const known = await this.#keeper.known();
+      return describeSession({
+        profileName,
+        client,
+        origin,
+        storage: await this.#storage(),
+        known,
+      });
+    }
+    const key = await this.#apiKey();
+    const state = await key.isThere() ? "valid" : "none";
+    const storage = key.isFixed ? undefined : await this.#storage();
+    return describeSession({ profileName, client, origin, storage, known: { state, notes: [] } });
   }
 
-  #work(): Promise<AuthWork> {
-    return this.#opened ??= import("./auth_work.ts").then(({ AuthWork }) =>
-      new AuthWork({
-        setup: this.#setup,
-        keeper: this.#keeper,
-        storage: () => this.#storage(),
-      })
+  /**
+   * Waits until what goes on behind the callers' backs is over, well or not: a renewal, or a save
+   * that failed and is tried again. Call it before a program ends by `process.exit()`.
+   *
+   * @example At the end of a program
+   * ```ts
+   * import { Auth } from "@planet-community/planet";
+   *
+   * const auth = await Auth.fromProfile("my-app");
+   * await auth.fetch("https://api.planet.com/data/v1/searches");
+   * await auth.settled();
+   * ```
+   */
+  async settled(): Promise<void> {
+    await this.#keeper?.settled();
+  }
+
+  /** Waits as {@linkcode Auth.settled} does, then closes what this session opened itself: a default Deno KV. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.settled();
+    const chosen = await this.#chosen;
+    this.#chosen = undefined;
+    chosen?.close?.();
+  }
+
+  /** A part of the stored tokens, `what` in words. */
+  async #stored(call: string, part: "idToken" | "refreshToken", what: string): Promise<string> {
+    const { tokens } = await this.#keeperFor(call).known();
+    const value = tokens?.[part];
+    if (value !== undefined) return value;
+    throw this.#session!.needsPerson(`has no ${tokens === undefined ? "session" : what}`);
+  }
+
+  #keeperFor(call: string): Keeper<OAuthClient> {
+    if (this.#keeper !== undefined) return this.#keeper;
+    throw invalid(`Leave out ${call}: an API key needs no sign-in and has no access token.`);
+  }
+
+  #logins(call: string): Promise<Login> {
+    const keeper = this.#keeperFor(call);
+    return this.#login ??= import("./login.ts").then(({ Login }) => new Login(keeper));
+  }
+
+  /** The client of the authorization server. */
+  #oauth(): Promise<OAuthClient> {
+    return this.#client ??= this.#openClient();
+  }
+
+  async #openClient(): Promise<OAuthClient> {
+    const { OAuthClient } = await import("./oauth/client.ts");
+    const { checked: { clock }, client, options } = this.#setup;
+    if (isKey(client)) throw new TypeError("An API key has no authorization server.");
+    const { audiences, authServer, issuer, privateKey, ...settings } = client;
+    return new OAuthClient({
+      ...settings,
+      issuer: authServer,
+      isServiceAccount: isService(client),
+      metadata: this.#session!.metadata,
+      clock,
+      ...(issuer === undefined ? {} : { expectedIssuer: issuer }),
+      ...(privateKey === undefined ? {} : { privateKey: () => loadPrivateKey(privateKey) }),
+      ...(audiences.length === 0 ? {} : { audience: audiences.join(" ") }),
+      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    });
+  }
+
+  /** The fixed header of a profile without OAuth. */
+  #apiKey(): Promise<ApiKey> {
+    const { client, profileName } = this.#setup;
+    const tokenKey = profileKey(profileName, "token");
+    return this.#key ??= import("./profiles/profiles.ts").then(({ ApiKey }) =>
+      new ApiKey(
+        profileName,
+        client as KeySettings,
+        async () => await (await this.#storage()).storage.load(tokenKey),
+      )
     );
   }
 
   async #keyHeader(): Promise<string> {
-    return await (await this.#work()).key!.authorization();
-  }
-
-  #isPerson(): boolean {
-    const { client } = this.#setup;
-    return !isKey(client) && !isService(client);
+    return await (await this.#apiKey()).authorization();
   }
 
   #storage(): Promise<ChosenStorage> {
-    return this.#chosen ??= this.#chooseStorage().catch((error) => {
+    return this.#chosen ??= this.#open().catch((error) => {
       this.#chosen = undefined;
       throw error;
     });
   }
 
-  async #chooseStorage(): Promise<ChosenStorage> {
+  async #open(): Promise<ChosenStorage> {
     const { chosen, options, profileName } = this.#setup;
-    if (options.saveStateToStorage === false) {
-      return {
-        storage: new MemoryStorage(),
-        kind: "memory",
-        reason: "saveStateToStorage is false",
-      };
+    const isKept = options.saveStateToStorage !== false;
+    const opened = isKept && chosen !== undefined
+      ? chosen
+      : await openSessionStorage(options, profileName);
+    if (options.storageProvider === undefined && isKept) {
+      const { durable, kind: storage, reason } = opened;
+      this.#session?.tell({ type: "storage_chosen", storage, durable, reason });
     }
-    return chosen ?? await openFor(options, profileName);
+    return opened;
   }
 }
 
-/** The store of the options, or the one that fits this runtime. */
-export async function openStorage({ storageProvider }: SessionOptions): Promise<ChosenStorage> {
-  if (storageProvider !== undefined) {
-    return { storage: storageProvider, kind: "custom", reason: "storageProvider was given" };
-  }
-  return await chooseStorage();
-}
-
-/** The store of a profile's session. */
-async function openFor(options: SessionOptions, profileName: string): Promise<ChosenStorage> {
-  const seen = options.storageProvider === undefined
-    ? await profileFiles(profileName, SESSION_FILES)
-    : undefined;
-  if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
-  return await withSops(await openStorage(options), profileName);
-}
-
-/** The store, reading and writing through `sops` where the profile has files of it. */
-export async function withSops(
-  chosen: ChosenStorage,
-  profileName: string,
-): Promise<ChosenStorage> {
-  const { storage } = chosen;
-  if (!(storage instanceof FileStorage)) return chosen;
-  const there = await Promise.all(
-    (["auth_client.sops", "token.sops"] as const)
-      .map((object) => storage.exists(profileKey(profileName, object))),
-  );
-  if (!there.includes(true)) return chosen;
-  const { SopsStorage } = await import("./storage/sops.ts");
-  const reason = `${chosen.reason}; sops encrypts the profile's files`;
-  return { ...chosen, storage: new SopsStorage(storage), reason };
+/** The text of a client's private key, from its file if it lies in one. */
+async function loadPrivateKey({ file, password, pem }: PrivateKeySource): Promise<PrivateKeyPem> {
+  const secret = password === undefined ? {} : { password };
+  return file === undefined ? { name: "client_privkey", pem: pem!, ...secret } : {
+    name: file,
+    pem: await readNamedFile(file, "client_privkey_file", "private key"),
+    ...secret,
+  };
 }

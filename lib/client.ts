@@ -147,14 +147,21 @@ export function normalizeProfileName(name: string): string {
   return normalized;
 }
 
-/**
- * Key of an object of a profile, such as `.planet/my-app/token.json`. Under
- * `login` nothing is stored: it is the name of a lock.
- */
-export function profileKey(
-  profileName: string,
-  object: "auth_client" | "auth_client.sops" | "discovery" | "login" | "token" | "token.sops",
-): string {
+/** Names of the profiles that need no file; a program's own session cannot have one of them. */
+export const BUILTIN_NAMES: readonly string[] = ["planet-user", "planet-m2m", "legacy"];
+
+/** What is stored under a profile. Under `login` nothing is: it is the name of a lock. */
+export type ProfileObject =
+  | "auth_client"
+  | "auth_client.sops"
+  | "discovery"
+  | "login"
+  | "refresh_state"
+  | "token"
+  | "token.sops";
+
+/** Key of an object of a profile, such as `.planet/my-app/token.json`. */
+export function profileKey(profileName: string, object: ProfileObject): string {
   return `.planet/${profileName}/${object}.json`;
 }
 

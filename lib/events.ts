@@ -6,7 +6,7 @@
 
 import type { AuthErrorCode } from "./errors.ts";
 
-/** Something happened to the session; tell apart by `type`. Times are epoch seconds. */
+/** Something happened to the session; tell apart by `type`. Times are epoch milliseconds. */
 export type AuthEvent =
   | {
     /** A person is asked to sign in, or a service account signs in. */
@@ -49,8 +49,36 @@ export type AuthEvent =
     readonly code: AuthErrorCode;
     /** Whether nobody waited for it. */
     readonly background: boolean;
-    /** When it is tried again at the earliest, in epoch milliseconds. */
+    /** When it is tried again at the earliest. */
     readonly retryAt?: number;
+  }
+  | {
+    /** The default store was chosen; told once, when it is opened. */
+    readonly type: "storage_chosen";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** Which store: `file`, `kv` or `memory`. */
+    readonly storage: string;
+    /** Whether it outlives the program. */
+    readonly durable: boolean;
+    /** Why it is this one. */
+    readonly reason: string;
+  }
+  | {
+    /** The store cannot be written; a service account's session goes on in memory. */
+    readonly type: "session_not_kept";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** Why. */
+    readonly code: AuthErrorCode;
+  }
+  | {
+    /** What was stored under the profile was put under another name, so that a sign-in can be stored. */
+    readonly type: "session_set_aside";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** Whether it could not be read, or belongs to another client. */
+    readonly reason: "unreadable" | "other_client";
   }
   | {
     /** The session was ended by `logout()`. */
@@ -60,3 +88,9 @@ export type AuthEvent =
     /** Whether the authorization server confirmed the revocation (RFC 7009). */
     readonly revoked: boolean;
   };
+
+/** `Omit` over each member of a union. */
+type DistributedOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** An event before the session that tells it names its profile. */
+export type UnnamedEvent = DistributedOmit<AuthEvent, "profileName">;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DataClient } from "./clients/data.ts";
+import type { DataAPI } from "./clients/data.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -20,7 +20,7 @@ import { Session } from "./session.ts";
  */
 export class Planet {
   /** The Data API: saved searches, quick searches, items. */
-  readonly data: DataClient;
+  readonly data: DataAPI;
 
   /** Uses `session`, or else one of the user's default; nothing is read or sent yet. */
   constructor(session: Session = new Session()) {

@@ -8,12 +8,12 @@
  */
 
 import type { Auth } from "./auth.ts";
-import { DataClient } from "./clients/data.ts";
-import { type Clock, systemClock } from "./waiting.ts";
-import { ClientError } from "./errors.ts";
-import type { Requester } from "./http/requester.ts";
-import type { JsonValue } from "./storage/objects.ts";
+import type { ClientOptions, DataAPI } from "./clients/data.ts";
+import { DataClient } from "./clients/lazy.ts";
 import { VERSION } from "./environment.ts";
+import { ClientError } from "./errors.ts";
+import type { Requester, RequestOptions } from "./http/requester.ts";
+import { type Clock, systemClock } from "./waiting.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
 export interface SessionHttpOptions {
@@ -27,22 +27,6 @@ export interface SessionHttpOptions {
   timeoutMs?: number;
   /** Replaces the system's clock, for tests. */
   clock?: Clock;
-}
-
-/** What a request carries besides its method and URL. */
-export interface RequestOptions {
-  /** Body as JSON. */
-  json?: JsonValue;
-  /** Body as it is; a stream is sent once, whatever happens. */
-  body?: BodyInit;
-  /** Parameters that are added to the URL's query; `undefined` leaves one out. */
-  params?: Readonly<Record<string, string | number | boolean | undefined>>;
-  /** Headers; `X-Planet-App` and `User-Agent` replace the library's. */
-  headers?: HeadersInit;
-  /** Ends the request; the promise rejects with its reason. */
-  signal?: AbortSignal;
-  /** Most repetitions of this request; 0 for one that must not happen twice. */
-  maxRetries?: number;
 }
 
 const DEFAULTS = {
@@ -101,7 +85,7 @@ export class Session {
 
   readonly #auth: Auth | undefined;
   readonly #options: Required<SessionHttpOptions>;
-  #opened: Promise<{ baseUrl: string; requester: Requester }> | undefined;
+  #opened: Promise<Requester> | undefined;
 
   /**
    * Uses `auth`, or else the session of `Auth.fromUserDefaultSession()`, which is
@@ -115,7 +99,7 @@ export class Session {
     }
     this.#auth = auth;
     this.#options = checkOptions(options);
-    this.fetch = (input, init) => this.#fetch(input, init);
+    this.fetch = async (input, init) => await (await this.#open()).fetch(input, init);
   }
 
   /**
@@ -133,44 +117,34 @@ export class Session {
    *   a renewal.
    */
   async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
-    const { send } = await import("./http/call.ts");
-    return await send(() => this.#open(), method, url, options);
+    return await (await this.#open()).request(method, url, options);
   }
 
   /**
-   * A client of one of Planet's APIs.
+   * A client of one of Planet's APIs; it is loaded at its first call.
    *
-   * @throws {ClientError} Where there is no such client.
+   * @throws {ClientError} If there is no such client.
    */
-  client(name: "data"): DataClient {
-    if (name === "data") return new DataClient(this);
+  client(name: "data", options?: ClientOptions): DataAPI {
+    if (name === "data") return new DataClient(this, options);
     throw new ClientError('Ask for the client "data": there is no other one yet.');
   }
 
-  async #fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    const { requester } = await this.#open();
-    if (typeof input === "string" || input instanceof URL) {
-      return await requester.fetch(new URL(input).href, init ?? {});
-    }
-    const { takeApart } = await import("./http/request_parts.ts");
-    return await requester.fetch(...await takeApart(input, init));
-  }
-
-  #open(): Promise<{ baseUrl: string; requester: Requester }> {
+  #open(): Promise<Requester> {
     return this.#opened ??= this.#load().catch((error) => {
       this.#opened = undefined;
       throw error;
     });
   }
 
-  async #load(): Promise<{ baseUrl: string; requester: Requester }> {
+  async #load(): Promise<Requester> {
     const { Requester } = await import("./http/requester.ts");
     const auth = this.#auth ?? await (await import("./auth.ts")).Auth.fromUserDefaultSession();
-    const requester = new Requester({
+    return new Requester({
       ...this.#options,
+      baseUrl: auth.environment.apiBaseUrl,
       fetch: auth.fetch,
       headers: { "user-agent": `planet-typescript/${VERSION}`, "x-planet-app": "typescript-sdk" },
     });
-    return { baseUrl: auth.environment.apiBaseUrl, requester };
   }
 }

@@ -7,17 +7,34 @@ import { assert, assertEquals } from "@std/assert";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "./_support/harness.ts";
-import { faults, importsOf } from "./_tools/architecture.ts";
+import { circles, faults, importsOf } from "./_tools/architecture.ts";
 
 const LIB = fileURLToPath(new URL("../lib/", import.meta.url));
 const HEADER = "/**\n * Does a thing.\n *\n * @module\n */\n";
 
+const SOURCES = new Map(
+  readdirSync(LIB, { recursive: true, encoding: "utf8" })
+    .map((name) => name.replaceAll("\\", "/")).filter((name) => name.endsWith(".ts")).sort()
+    .map((name) => [`lib/${name}`, readFileSync(LIB + name, "utf8")]),
+);
+
 test("lib/ keeps to its rooms and arrows", () => {
-  const names = readdirSync(LIB, { recursive: true, encoding: "utf8" })
-    .map((name) => name.replaceAll("\\", "/")).filter((name) => name.endsWith(".ts")).sort();
-  assert(names.length > 20, `only ${names.length} files were found`);
-  const found = names.flatMap((name) => faults(`lib/${name}`, readFileSync(LIB + name, "utf8")));
-  assertEquals(found, []);
+  assert(SOURCES.size > 20, `only ${SOURCES.size} files were found`);
+  assertEquals([...SOURCES].flatMap(([file, source]) => faults(file, source)), []);
+});
+
+test("lib/ has no circle of imports, types included", () => {
+  assertEquals(circles(SOURCES), []);
+});
+
+test("circles() finds a circle by types, by import() and through others, and names its files", () => {
+  const sources = new Map([
+    ["lib/a.ts", 'import type { B } from "./b.ts";'],
+    ["lib/b.ts", 'const c = await import("./x/c.ts");'],
+    ["lib/x/c.ts", 'export { a } from "../a.ts";'],
+    ["lib/d.ts", 'import { a } from "./a.ts";'],
+  ]);
+  assertEquals(circles(sources), [["lib/a.ts", "lib/b.ts", "lib/x/c.ts"]]);
 });
 
 test("importsOf() tells values, types and import() apart", () => {
@@ -50,7 +67,7 @@ import {
 });
 
 const BAD: [string, string, string][] = [
-  ["a value of a room on its level", "lib/keeper/x.ts", 'import { a } from "../storage/file.ts";'],
+  ["a value of a room on its level", "lib/http/x.ts", 'import { a } from "../storage/file.ts";'],
   ["import() of a room on its level", "lib/terminal/x.ts", 'await import("../callback/deno.ts");'],
   ["a re-export of a room on its level", "lib/http/x.ts", 'export { a } from "../keeper/k.ts";'],
   ["an arrow the wrong way", "lib/oauth/x.ts", 'import { a } from "../sign_in/steps.ts";'],
@@ -59,6 +76,8 @@ const BAD: [string, string, string][] = [
   ["errors.ts with an import", "lib/errors.ts", 'import type { A } from "./token.ts";'],
   ["code outside lib/", "lib/auth.ts", 'import { a } from "../tests/a.ts";'],
   ["oauth4webapi", "lib/sign_in/x.ts", 'import type { Client } from "oauth4webapi";'],
+  ["node: in a file of a runtime", "lib/storage/files_node.ts", 'import fs from "node:fs";'],
+  ["a type of node:", "lib/storage/files_node.ts", 'import type { Stats } from "node:fs";'],
   ["a package at once", "lib/terminal/x.ts", 'import qr from "qr-code";'],
   ["node: modules", "lib/storage/file.ts", 'await import("node:fs/promises");'],
   ["Deno", "lib/storage/file.ts", "Deno.readTextFileSync(name);"],
@@ -86,7 +105,11 @@ const GOOD: [string, string, string][] = [
   ["values along an arrow", "lib/sign_in/x.ts", 'import { a } from "../oauth/client.ts";'],
   ["facades that join rooms", "lib/auth.ts", 'await import("./storage/file.ts");'],
   ["oauth4webapi in lib/oauth", "lib/oauth/x.ts", 'import * as o from "oauth4webapi";'],
-  ["node: in its file", "lib/storage/files_node.ts", 'import fs from "node:fs";'],
+  [
+    "Node's modules by the platform",
+    "lib/storage/files_node.ts",
+    'process.getBuiltinModule("node:fs");',
+  ],
   ["Deno in its file", "lib/callback/deno.ts", "Deno.serve(handler);"],
   ["names in text", "lib/http/x.ts", 'const t = "Deno.Kv, console.log"; // Bun.serve, process.env'],
   ["members of that name", "lib/http/x.ts", "globals.Deno?.x; this.process.y;"],

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Auth } from "../lib/auth.ts";
-import type { SessionOptions } from "../lib/auth_options.ts";
+import type { SessionOptions } from "../lib/options.ts";
 import { PRODUCTION } from "../lib/environment.ts";
 import { AuthError } from "../lib/errors.ts";
 import type { AuthEvent } from "../lib/events.ts";
@@ -443,11 +443,12 @@ test("Auth.explain() tells how the session stands, without a secret and without 
     clientId: "App",
     authServer: server.issuer,
     storage: "custom",
+    durable: false,
     storageReason: "storageProvider was given",
     tokenKey: ".planet/app/token.json",
     state: "refresh_due",
-    issuedAt: START / 1000 - 80,
-    expiresAt: START / 1000 + 20,
+    issuedAt: START - 80_000,
+    expiresAt: START + 20_000,
     canRefresh: true,
     scope: "planet",
   });

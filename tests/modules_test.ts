@@ -17,12 +17,12 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
   "lib/auth.ts",
-  "lib/auth_options.ts",
+  "lib/keeper/stored_session.ts",
   "lib/client.ts",
-  "lib/clients/data.ts",
+  "lib/clients/lazy.ts",
   "lib/environment.ts",
   "lib/errors.ts",
-  "lib/http/authenticated_fetch.ts",
+  "lib/http/fetch.ts",
   "lib/keeper/keeper.ts",
   "lib/planet.ts",
   "lib/runtime.ts",

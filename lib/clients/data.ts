@@ -1,15 +1,17 @@
 /**
  * The Data API: saved searches, quick searches, items.
  *
- * The work is that of `data_calls.ts`, which is loaded when it is first needed.
+ * Parameters, defaults and checks are those of the Planet SDK for Python; each check happens
+ * before anything is sent. Lists are fetched page by page, as they are consumed.
  *
  * @module
  */
 
-import type { Session } from "../session.ts";
+import { ApiError, ClientError } from "../errors.ts";
+import { throughPages } from "../http/paging.ts";
+import type { SessionLike } from "../http/requester.ts";
 import type { JsonObject } from "../storage/objects.ts";
-import type { DataCalls } from "./data_calls.ts";
-import type { GeometryLike } from "./geometry.ts";
+import { asGeometry, type GeometryLike } from "./geometry.ts";
 
 /** A saved or quick search, as the API describes it. */
 export interface Search extends JsonObject {
@@ -88,6 +90,74 @@ export interface ClientOptions {
   baseUrl?: string;
 }
 
+const LIST_SORTS: readonly string[] = ["created desc", "created asc"];
+const ITEM_SORTS: readonly string[] = [
+  "published desc",
+  "published asc",
+  "acquired desc",
+  "acquired asc",
+];
+const SEARCH_TYPES: readonly string[] = ["any", "saved", "quick"];
+const DEFAULT_LIMIT = 100;
+
+/** Checks one of several words, in any case; the first is the default, which is not sent. */
+function choose(name: string, value: unknown, words: readonly string[]): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "string") throw new TypeError(`${name} must be a string.`);
+  const word = value.toLowerCase();
+  if (!words.includes(word)) {
+    throw new ClientError(`Give ${name} one of "${words.join('", "')}".`);
+  }
+  return word === words[0] ? undefined : word;
+}
+
+function checkLimit(limit: unknown = DEFAULT_LIMIT): number {
+  if (typeof limit !== "number") throw new TypeError("limit must be a number.");
+  if (!Number.isInteger(limit) || limit < 0) {
+    throw new ClientError("Give limit a whole number, or 0 for all.");
+  }
+  return limit;
+}
+
+/** Checks an identifier that becomes a segment of a path. */
+function segment(name: string, value: unknown): string {
+  if (typeof value !== "string") throw new TypeError(`${name} must be a string.`);
+  if (value === "" || value === "." || value === "..") {
+    throw new ClientError(`Give ${name} an identifier: ${JSON.stringify(value)} is none.`);
+  }
+  return encodeURIComponent(value);
+}
+
+function checkItemTypes(itemTypes: unknown): string[] {
+  if (!Array.isArray(itemTypes) || itemTypes.some((type) => typeof type !== "string")) {
+    throw new TypeError("itemTypes must be an array of strings.");
+  }
+  if (itemTypes.length === 0 || itemTypes.some((type) => type.trim() === "")) {
+    throw new ClientError('Give itemTypes at least one item type, such as "PSScene".');
+  }
+  return [...itemTypes];
+}
+
+function checkFilter(filter: unknown): JsonObject {
+  if (typeof filter !== "object" || filter === null || Array.isArray(filter)) {
+    throw new TypeError("searchFilter must be an object.");
+  }
+  return filter as JsonObject;
+}
+
+function searchBody(request: SearchRequest): JsonObject {
+  const { enableEmail = false, geometry, itemTypes, name, searchFilter } = request ?? {};
+  if (typeof name !== "string") throw new TypeError("name must be a string.");
+  if (typeof enableEmail !== "boolean") throw new TypeError("enableEmail must be a boolean.");
+  return {
+    name,
+    filter: checkFilter(searchFilter),
+    item_types: checkItemTypes(itemTypes),
+    __daily_email_enabled: enableEmail,
+    ...(geometry === undefined ? {} : { geometry: asGeometry(geometry) }),
+  };
+}
+
 /**
  * Calls the Data API.
  *
@@ -104,13 +174,12 @@ export interface ClientOptions {
  * for await (const item of data.runSearch(search.id, { limit: 10 })) console.log(item.id);
  * ```
  */
-export class DataClient {
-  readonly #session: Session;
+export class DataAPI {
+  readonly #session: SessionLike;
   readonly #base: string;
-  #opened: Promise<DataCalls> | undefined;
 
   /** Uses `session`; nothing is sent yet. */
-  constructor(session: Session, options: ClientOptions = {}) {
+  constructor(session: SessionLike, options: ClientOptions = {}) {
     this.#session = session;
     this.#base = (options.baseUrl ?? "/data/v1").replace(/\/+$/, "");
   }
@@ -121,7 +190,13 @@ export class DataClient {
    * @throws {ClientError} For a wrong option; `ApiError` where the API refuses.
    */
   async *listSearches(options: ListSearchesOptions = {}): AsyncIterable<Search> {
-    yield* (await this.#calls()).listSearches(options);
+    const params = {
+      _sort: choose("sort", options.sort, LIST_SORTS),
+      search_type: choose("searchType", options.searchType, SEARCH_TYPES),
+    };
+    const limit = checkLimit(options.limit);
+    const first = await this.#json("GET", "/searches", { params, ...signalOf(options) });
+    yield* this.#pages<Search>(first, "searches", limit, options);
   }
 
   /**
@@ -130,7 +205,8 @@ export class DataClient {
    * @throws {MissingResource} Where there is no such search.
    */
   async getSearch(searchId: string, options: CallOptions = {}): Promise<Search> {
-    return await (await this.#calls()).getSearch(searchId, options);
+    const path = `/searches/${segment("searchId", searchId)}`;
+    return await this.#json("GET", path, signalOf(options)) as Search;
   }
 
   /**
@@ -139,7 +215,8 @@ export class DataClient {
    * @throws {ClientError} For a wrong value; `BadQuery` where the API refuses it.
    */
   async createSearch(request: SearchRequest, options: CallOptions = {}): Promise<Search> {
-    return await (await this.#calls()).createSearch(request, options);
+    const json = searchBody(request);
+    return await this.#json("POST", "/searches", { json, ...signalOf(options) }) as Search;
   }
 
   /**
@@ -152,7 +229,9 @@ export class DataClient {
     request: SearchRequest,
     options: CallOptions = {},
   ): Promise<Search> {
-    return await (await this.#calls()).updateSearch(searchId, request, options);
+    const path = `/searches/${segment("searchId", searchId)}`;
+    const json = searchBody(request);
+    return await this.#json("PUT", path, { json, ...signalOf(options) }) as Search;
   }
 
   /**
@@ -161,7 +240,8 @@ export class DataClient {
    * @throws {MissingResource} Where there is no such search.
    */
   async deleteSearch(searchId: string, options: CallOptions = {}): Promise<void> {
-    await (await this.#calls()).deleteSearch(searchId, options);
+    const path = `/searches/${segment("searchId", searchId)}`;
+    await this.#session.request("DELETE", this.#base + path, signalOf(options));
   }
 
   /**
@@ -170,7 +250,14 @@ export class DataClient {
    * @throws {ClientError} Where `searchId` is no UUID, or an option is wrong.
    */
   async *runSearch(searchId: string, options: RunSearchOptions = {}): AsyncIterable<Item> {
-    yield* (await this.#calls()).runSearch(searchId, options);
+    if (!/^[0-9a-f]{32}$/i.test(String(searchId).replace(/^urn:uuid:|[{}-]/g, ""))) {
+      throw new ClientError("Give searchId the identifier of a search, which is a UUID.");
+    }
+    const params = { _sort: choose("sort", options.sort, ITEM_SORTS) };
+    const limit = checkLimit(options.limit);
+    const path = `/searches/${segment("searchId", searchId)}/results`;
+    const first = await this.#json("GET", path, { params, ...signalOf(options) });
+    yield* this.#pages<Item>(first, "features", limit, options);
   }
 
   /**
@@ -179,7 +266,21 @@ export class DataClient {
    * @throws {ClientError} For a wrong value; `BadQuery` where the API refuses it.
    */
   async *search(request: QuickSearchRequest): AsyncIterable<Item> {
-    yield* (await this.#calls()).search(request);
+    const { geometry, itemTypes, name, searchFilter, sort } = request ?? {};
+    const params = { _sort: choose("sort", sort, ITEM_SORTS) };
+    const limit = checkLimit(request?.limit);
+    const json: JsonObject = {
+      filter: checkFilter(searchFilter ?? { type: "AndFilter", config: [] }),
+      item_types: checkItemTypes(itemTypes),
+    };
+    if (geometry !== undefined) json.geometry = asGeometry(geometry);
+    if (name) json.name = name;
+    const first = await this.#json("POST", "/quick-search", {
+      json,
+      params,
+      ...signalOf(request),
+    });
+    yield* this.#pages<Item>(first, "features", limit, request);
   }
 
   /**
@@ -188,11 +289,47 @@ export class DataClient {
    * @throws {MissingResource} Where there is no such item.
    */
   async getItem(itemTypeId: string, itemId: string, options: CallOptions = {}): Promise<Item> {
-    return await (await this.#calls()).getItem(itemTypeId, itemId, options);
+    const path = `/item-types/${segment("itemTypeId", itemTypeId)}/items/${
+      segment("itemId", itemId)
+    }`;
+    return await this.#json("GET", path, signalOf(options)) as Item;
   }
 
-  #calls(): Promise<DataCalls> {
-    return this.#opened ??= import("./data_calls.ts")
-      .then(({ DataCalls }) => new DataCalls(this.#session, this.#base));
+  async #json(
+    method: string,
+    path: string,
+    options: Parameters<SessionLike["request"]>[2],
+  ): Promise<JsonObject> {
+    return await asJson(await this.#session.request(method, this.#base + path, options));
   }
+
+  #pages<T extends JsonObject>(
+    first: JsonObject,
+    member: string,
+    limit: number,
+    options: CallOptions,
+  ): AsyncIterable<T> {
+    const getPage = async (url: string) =>
+      await asJson(await this.#session.request("GET", url, signalOf(options)));
+    return throughPages(first, member, limit, getPage) as AsyncIterable<unknown> as AsyncIterable<
+      T
+    >;
+  }
+}
+
+function signalOf({ signal }: CallOptions): CallOptions {
+  return signal === undefined ? {} : { signal };
+}
+
+/** Reads an answer as a JSON object; the parser's own message would quote the body. */
+async function asJson(response: Response): Promise<JsonObject> {
+  const value: unknown = await response.json().catch(() => undefined);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as JsonObject;
+  }
+  throw new ApiError(
+    "Try again, or report this to Planet: an answer is no JSON object.",
+    response.status,
+    "",
+  );
 }

@@ -1,12 +1,20 @@
 /**
- * What follows an answer that is not the last one: a 401 that another token may
- * mend, and redirects. Loaded when there is such an answer.
+ * What an authenticated `fetch` needs beside the plain call: a `Request` in a form that can be
+ * sent more than once, and what follows an answer that is not the last one (a 401 that another
+ * token may mend, and redirects). Loaded when one of them comes up.
  *
  * @module
  */
 
-import type { Authorizer } from "./authenticated_fetch.ts";
-import { canReplay } from "./request_parts.ts";
+/** Where the `Authorization` header comes from. */
+export interface Authorizer {
+  /** The header's value: at once where it is known, else after a renewal; empty: none is sent. */
+  authorization(signal?: AbortSignal): string | Promise<string>;
+  /** A value in place of `rejected`, which an API refused; `undefined` where there is none for now. */
+  replace(rejected: string, signal?: AbortSignal): Promise<string | undefined>;
+  /** Is told that an API refused a replacement at its first use: another one will hardly help. */
+  refusedAtOnce?(replacement: string): void;
+}
 
 /** Most redirects that are followed (Fetch Standard §4.4). */
 const MOST_REDIRECTS = 20;
@@ -156,4 +164,25 @@ export async function followUp(
   }
   if (last !== first) Object.defineProperty(last, "redirected", { value: true });
   return last;
+}
+
+/** Tells whether a body can be sent a second time; a stream is gone after the first. */
+export function canReplay(body: BodyInit | null | undefined): boolean {
+  return body === undefined || body === null || typeof body === "string" ||
+    body instanceof ArrayBuffer || ArrayBuffer.isView(body) || body instanceof Blob ||
+    body instanceof FormData || body instanceof URLSearchParams;
+}
+
+/** Splits a `Request` into a URL and an init; its body is read, so that it can be repeated. */
+export async function takeApart(
+  input: Request,
+  init: RequestInit = {},
+): Promise<[url: string, init: RequestInit]> {
+  const request = new Request(input, init);
+  const { headers, method, redirect, signal, url } = request;
+  const parts: RequestInit = { ...init, headers, method, redirect, signal };
+  // A stream that the caller passed beside the request stays one.
+  const isOwn = canReplay(init.body);
+  if (request.body !== null) parts.body = isOwn ? await request.arrayBuffer() : request.body;
+  return [url, parts];
 }

@@ -1,7 +1,8 @@
 /**
  * Requests that outlive bad moments: limits, retries, time limits, typed errors.
  *
- * Stands on an authenticated `fetch`; knows nothing of sessions and APIs.
+ * Stands on an authenticated `fetch`; knows nothing of sign-ins and APIs. Loaded at the first
+ * request of a session.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import {
   AuthError,
   BadGateway,
   BadQuery,
+  ClientError,
   Conflict,
   InvalidAPIKey,
   MissingResource,
@@ -21,14 +23,45 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
-import { isDirect } from "./authenticated_fetch.ts";
-import { RedirectError, withoutCredentials } from "./follow_up.ts";
-import { Limiter, type Limits } from "./limiter.ts";
 import { netRefusal, singleUse } from "../runtime.ts";
-import { canReplay } from "./request_parts.ts";
+import type { JsonValue } from "../storage/objects.ts";
+import { isDirect } from "./fetch.ts";
+import { canReplay, RedirectError, takeApart, withoutCredentials } from "./follow_up.ts";
+
+/** What a request carries besides its method and URL. */
+export interface RequestOptions {
+  /** Body as JSON. */
+  json?: JsonValue;
+  /** Body as it is; a stream is sent once, whatever happens. */
+  body?: BodyInit;
+  /** Parameters that are added to the URL's query; `undefined` leaves one out. */
+  params?: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** Headers; `X-Planet-App` and `User-Agent` replace the library's. */
+  headers?: HeadersInit;
+  /** Ends the request; the promise rejects with its reason. */
+  signal?: AbortSignal;
+  /** Most repetitions of this request; 0 for one that must not happen twice. */
+  maxRetries?: number;
+}
+
+/** What a client of an API needs of a session. */
+export interface SessionLike {
+  /** Sends a request and waits for the whole answer; see {@linkcode Session.request}. */
+  request(method: string, url: string, options?: RequestOptions): Promise<Response>;
+}
+
+/** Limits of a {@linkcode Limiter}; 0 means none. */
+export interface Limits {
+  /** Starts in a second, evenly spaced, since the API minds two close together. */
+  readonly requestsPerSecond: number;
+  /** Requests at once. */
+  readonly maxConcurrent: number;
+}
 
 /** How a {@linkcode Requester} behaves. */
 export interface RequesterOptions extends Limits {
+  /** Where paths begin. */
+  readonly baseUrl: string;
   /** Sends a request. */
   readonly fetch: typeof globalThis.fetch;
   /** Time. */
@@ -94,21 +127,41 @@ export class Requester {
   /**
    * Sends a request and reads the answer whole.
    *
+   * @param url Absolute URL, or a path from the base URL.
    * @throws {ApiError} For every status from 400 on, in the subclass of the status.
    * @throws {AuthError} `network`, `timeout` after all repetitions, and those of the session.
+   * @throws {ClientError} For a request that cannot be sent.
    */
-  async request(
-    url: string,
-    init: RequestInit,
-    maxRetries: number = this.#options.maxRetries,
-  ): Promise<Response> {
-    const response = await this.#repeat({ url, init, maxRetries, whole: true });
-    if (response.status >= 400) throw await apiError(init.method ?? "GET", url, response);
+  async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
+    const { body, headers, json, params = {}, signal } = options;
+    const { maxRetries = this.#options.maxRetries } = options;
+    if (json !== undefined && body !== undefined) {
+      throw new ClientError("Give json or body, not both.");
+    }
+    const target = absolute(url, this.#options.baseUrl);
+    for (const [name, value] of Object.entries(params)) {
+      if (value !== undefined) target.searchParams.set(name, String(value));
+    }
+    const sent = new Headers(headers);
+    const init: RequestInit & { method: string } = { method: checkMethod(method), headers: sent };
+    if (json !== undefined) {
+      if (!sent.has("content-type")) sent.set("content-type", "application/json");
+      init.body = JSON.stringify(json);
+    } else if (body !== undefined) init.body = body;
+    if (init.body !== undefined && (init.method === "GET" || init.method === "HEAD")) {
+      throw new ClientError(`Send no body with ${init.method}.`);
+    }
+    if (signal !== undefined) init.signal = signal;
+    const response = await this.#repeat({ url: target.href, init, maxRetries, whole: true });
+    if (response.status >= 400) throw await apiError(init.method, target.href, response);
     return response;
   }
 
   /** `fetch` with the same limits and repetitions; an answer is an answer, whatever its status. */
-  async fetch(url: string, init: RequestInit): Promise<Response> {
+  async fetch(input: RequestInfo | URL, more?: RequestInit): Promise<Response> {
+    const [url, init] = typeof input === "string" || input instanceof URL
+      ? [new URL(input).href, more ?? {}]
+      : await takeApart(input, more);
     const maxRetries = canReplay(init.body) ? this.#options.maxRetries : 0;
     return await this.#repeat({ url, init, maxRetries, whole: false });
   }
@@ -331,4 +384,89 @@ const ADVICE: Readonly<Record<number, string>> = {
 function describe(method: string, url: string): string {
   const { origin, pathname } = new URL(url);
   return `${method} ${origin}${pathname}`;
+}
+
+/** Checks a method that `fetch` can send (Fetch Standard §2.2.1); in capitals. */
+function checkMethod(method: string): string {
+  if (typeof method !== "string") throw new TypeError("method must be a string.");
+  const name = method.toUpperCase();
+  if (/^[A-Z]{1,32}$/.test(name) && !["CONNECT", "TRACE", "TRACK"].includes(name)) return name;
+  throw new ClientError('Give an HTTP method such as "GET" or "POST".');
+}
+
+function absolute(url: string, baseUrl: string): URL {
+  if (typeof url !== "string") throw new TypeError("url must be a string.");
+  const whole = url.startsWith("/") && !url.startsWith("//")
+    ? baseUrl.replace(/\/+$/, "") + url
+    : url;
+  if (URL.canParse(whole)) return new URL(whole);
+  throw new ClientError("Give an absolute URL, or a path that begins with one slash.");
+}
+
+/** Lets callers in, one by one. */
+export class Limiter {
+  readonly #limits: Limits;
+  readonly #clock: Clock;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+  #nextStartMs = 0;
+
+  /** Makes a limiter; `clock` is asked for the time and waited with. */
+  constructor(limits: Limits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /**
+   * Runs `work` when it may start.
+   *
+   * @throws After an abort during the wait, the reason of `signal`.
+   */
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    await this.#takePlace(signal);
+    try {
+      await this.#takeStart(signal);
+      signal?.throwIfAborted();
+      return await work();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #takePlace(signal?: AbortSignal): Promise<void> {
+    const { maxConcurrent } = this.#limits;
+    if (maxConcurrent === 0 || this.#running < maxConcurrent) {
+      this.#running++;
+      return;
+    }
+    // Whoever leaves hands the place on, so it is counted already.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    try {
+      await abandonable(promise, signal);
+    } catch (error) {
+      const at = this.#waiting.indexOf(resolve);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      else this.#leave();
+      throw error;
+    }
+  }
+
+  async #takeStart(signal?: AbortSignal): Promise<void> {
+    const { requestsPerSecond } = this.#limits;
+    if (requestsPerSecond === 0) return;
+    const now = this.#clock.now();
+    const space = 1000 / requestsPerSecond;
+    // A clock that was set back must not hold the next start up for hours.
+    const start = Math.max(now, Math.min(this.#nextStartMs, now + space * (this.#running + 1)));
+    this.#nextStartMs = start + space;
+    if (start > now) await this.#clock.sleep(start - now, signal);
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running--;
+    else next();
+  }
 }

@@ -9,76 +9,104 @@
  * @module
  */
 
-import { abandonable } from "../waiting.ts";
-import { AuthError, PlanetError } from "../errors.ts";
-import type { AuthEvent } from "../events.ts";
-import type { ObjectStorageProvider } from "../storage/objects.ts";
-import { TokenSet } from "../token.ts";
-import type { KeeperEvent, Renewer } from "./renewer.ts";
-import type { KeeperOptions, KnownState } from "./types.ts";
+import type { ClientSettings } from "../client.ts";
+import { AuthError } from "../errors.ts";
+import type { UnnamedEvent } from "../events.ts";
+import { unrefTimer } from "../runtime.ts";
+import type { Lease } from "../storage/objects.ts";
+import type { TokenSet } from "../token.ts";
+import { abandonable, type Clock } from "../waiting.ts";
+import type { Renewal, TokenServer } from "./renewal.ts";
+import { fingerprint, type Found, SCHEME, type StoredSession, typed } from "./stored_session.ts";
 
-/** Pauses between renewals that failed in the background, in milliseconds. */
-const FIRST_PAUSE_MS = 5_000;
-const LONGEST_PAUSE_MS = 300_000;
+/** Pauses after failures, in milliseconds. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
+/** Failures after which callers who wait are paused too: the server was reached, and cannot or will not. */
+const PAUSING: readonly string[] = [
+  "client_rejected",
+  "issuer_mismatch",
+  "malformed_response",
+  "server_error",
+  "throttled",
+];
+
+/** How long a session is in use before it is renewed behind its callers' backs, in milliseconds. */
+const IN_USE_MS = 30_000;
+
+/** Longest time for that, in milliseconds. */
+const BACKGROUND_MS = 10_000;
 
 /** How long a replacement that an API refused at once is not replaced in turn, in milliseconds. */
 const HOPELESS_MS = 60_000;
 
-/** What precedes the token in the header (RFC 6750 §2.1). */
-const SCHEME = "Bearer ";
-
-/** Member that marks an emptied token object in a store that cannot delete. */
-export const LOGGED_OUT = "_logged_out";
-
-/** The error of a store of the application's own, which may be any. */
-function typed(error: unknown): PlanetError {
-  return error instanceof PlanetError ? error : new AuthError(
-    "storage_failed",
-    "Check the store of the session: it failed, with an error of its own.",
-    { cause: error },
-  );
+/** What a keeper stands on. */
+export interface KeeperOptions<Server extends TokenServer> {
+  /** Opens the client of the authorization server; asked at each use, so it remembers. */
+  readonly server: () => Promise<Server>;
+  /** Is handed every renewal, which others may wait for when its first caller has gone. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
+  /** Whether what a caller began ends when it has its answer, as on the edge; default false. */
+  readonly endsWithCaller?: boolean;
 }
 
-function fail(error: unknown): never {
-  throw typed(error);
+/**
+ * How a session's tokens stand. `none`: there are no tokens of this client. `valid`,
+ * `refresh_due` (past 3/4 of its life), `expired`: the access token. `dead`: expired, and the
+ * refresh token was refused. `corrupt`: what is stored cannot be read.
+ */
+export type TokenState = "none" | "valid" | "refresh_due" | "expired" | "dead" | "corrupt";
+
+/** What is known of a session without asking the authorization server. */
+export interface KnownState {
+  /** How the tokens stand. */
+  readonly state: TokenState;
+  /** The tokens, if there are any. */
+  readonly tokens?: TokenSet;
+  /** Until when no token is asked for, in epoch milliseconds. */
+  readonly retryAt?: number;
+  /** What else there is to say: whose session is stored, why this one is not kept. */
+  readonly notes: readonly string[];
+}
+
+/** A failure, and until when it holds. */
+interface Pause {
+  readonly error: AuthError;
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 /** Keeps one sign-in alive. */
-export class Keeper {
-  readonly #options: KeeperOptions;
-  #tokens: TokenSet | undefined;
-  #header = "";
-  #refreshAtMs = 0;
-  #expiresAtMs = 0;
-  /** How often the tokens were replaced: what was read before that, without a lock, is old. */
-  #changes = 0;
-  /** How far the server's clock is ahead, as its last answer showed. */
-  #aheadMs = 0;
+export class Keeper<Server extends TokenServer = TokenServer> {
+  readonly #session: StoredSession;
+  readonly #options: KeeperOptions<Server>;
+  #flight: Promise<void> | undefined;
+  #renewal: Promise<Renewal> | undefined;
+  #pause: Pause | undefined;
+  #pauseMs = 0;
   /** A header that replaced a refused one and was refused at once, and when. */
   #hopeless: string | undefined;
   #hopelessAtMs = 0;
-  #flight: Promise<void> | undefined;
-  #renewer: Promise<Renewer> | undefined;
-  /** Earliest next attempt in the background, and the last pause. */
-  #quietUntilMs = 0;
-  #pauseMs = 0;
 
-  /** Makes a keeper; nothing is read or sent yet. */
-  constructor(options: KeeperOptions) {
+  /** Keeps `session`; nothing is read or sent yet. */
+  constructor(session: StoredSession, options: KeeperOptions<Server>) {
+    this.#session = session;
     this.#options = options;
   }
 
   /** The header value to send: at once while the token lives, else after a renewal. */
   authorization(signal?: AbortSignal): string | Promise<string> {
-    const now = this.#options.clock.now();
-    if (now < this.#refreshAtMs) return this.#header;
-    if (now < this.#expiresAtMs) {
+    const session = this.#session;
+    const now = session.clock.now();
+    if (now < session.refreshAtMs) return session.header;
+    if (now < session.expiresAtMs) {
       const begun = this.#renewBehind(now);
-      if (begun === undefined || this.#options.endsWithCaller !== true) return this.#header;
-      return abandonable(begun, signal).then(() => this.#header || this.authorization(signal));
+      if (begun === undefined || this.#options.endsWithCaller !== true) return session.header;
+      return abandonable(begun, signal).then(() => session.header || this.authorization(signal));
     }
     // Signed out meanwhile: asking again says so.
-    return this.#renew(undefined, signal).then(() => this.#header || this.authorization(signal));
+    return this.#renew(undefined, signal).then(() => session.header || this.authorization(signal));
   }
 
   /** The access token itself; see {@linkcode Keeper.authorization}. */
@@ -90,12 +118,13 @@ export class Keeper {
 
   /**
    * A header value in place of `rejected`, which an API refused; `undefined`
-   * where there is none to be had for now.
+   * if there is none to be had for now.
    *
    * @throws {AuthError} `session_expired`, `login_required`, `client_rejected`: the session is over.
    */
   async replace(rejected: string, signal?: AbortSignal): Promise<string | undefined> {
-    const sinceMs = this.#options.clock.now() - this.#hopelessAtMs;
+    const session = this.#session;
+    const sinceMs = session.clock.now() - this.#hopelessAtMs;
     // A clock that was set back says nothing.
     if (rejected === this.#hopeless && sinceMs >= 0 && sinceMs < HOPELESS_MS) return undefined;
     try {
@@ -105,19 +134,19 @@ export class Keeper {
       if (!(error instanceof AuthError) || over.includes(error.code)) throw error;
       return undefined;
     }
-    return this.#header === rejected || this.#header === "" ? undefined : this.#header;
+    return session.header === rejected || session.header === "" ? undefined : session.header;
   }
 
   /** Notes that an API refused a replacement at its first use: renewing it for every call would not help. */
   refusedAtOnce(replacement: string): void {
     this.#hopeless = replacement;
-    this.#hopelessAtMs = this.#options.clock.now();
+    this.#hopelessAtMs = this.#session.clock.now();
   }
 
   /** Gets another token than the one last handed out, whatever is left of its life. */
   async forceRefresh(signal?: AbortSignal): Promise<void> {
-    if (this.#tokens === undefined) await abandonable(this.#peek(), signal);
-    await this.#renewOther(this.#header, signal);
+    if (this.#session.tokens === undefined) await abandonable(this.#peek(), signal);
+    await this.#renewOther(this.#session.header, signal);
   }
 
   /** Makes sure that there is a session which can be used, at the price of one renewal at most. */
@@ -127,101 +156,132 @@ export class Keeper {
     const resting = tokens !== undefined && tokens.accessToken === undefined &&
       tokens.refreshToken !== undefined && state !== "dead";
     if (state === "valid" || state === "refresh_due" || resting) return;
-    if (this.#options.renewal.login === undefined) await this.#renew(undefined, signal);
+    if (!this.#session.isService) await this.#renew(undefined, signal);
   }
 
   /** What is known of the session without asking the authorization server. */
   async known(): Promise<KnownState> {
-    let tokens: TokenSet | undefined;
-    try {
-      tokens = await this.#peek();
-    } catch (error) {
-      if (!(error instanceof AuthError) || error.code !== "storage_corrupt") throw error;
-      return { state: "corrupt" };
+    const session = this.#session;
+    const found = await this.#peek();
+    const notes = session.notKept === undefined
+      ? []
+      : [`the session is not kept: ${session.notKept.message}`];
+    const now = session.clock.now();
+    const paused = this.#pausedUntil(now);
+    const retryAt = paused === undefined ? {} : { retryAt: paused.untilMs };
+    if (found.kind === "unreadable") return { state: "corrupt", notes };
+    if (found.kind !== "own") {
+      if (found.kind !== "none") notes.push(`the stored session ${found.words}`);
+      return { state: "none", notes, ...retryAt };
     }
-    if (tokens === undefined) return { state: "none" };
-    const { clock, tokenKey } = this.#options;
-    const now = clock.now();
-    if (now < tokens.refreshAtMs) return { state: "valid", tokens };
-    const { fingerprint, readFailures } = await import("./failures.ts");
-    const { dead, retryAt } = await readFailures(await this.#options.storage(), tokenKey, now) ??
-      {};
-    const shown = retryAt === undefined ? { tokens } : { tokens, retryAt };
-    if (now < tokens.expiresAtMs) return { state: "refresh_due", ...shown };
+    const { tokens } = found;
+    if (now < tokens.refreshAtMs) return { state: "valid", tokens, notes };
+    const trouble = await session.readTrouble();
+    if (trouble.retryAt !== undefined) {
+      retryAt.retryAt = Math.max(trouble.retryAt, retryAt.retryAt ?? 0);
+    }
+    if (now < tokens.expiresAtMs) return { state: "refresh_due", tokens, notes, ...retryAt };
     const { refreshToken } = tokens;
-    const isDead = refreshToken !== undefined && dead === await fingerprint(refreshToken);
-    return { state: isDead ? "dead" : "expired", ...shown };
+    const isDead = refreshToken !== undefined && trouble.dead === await fingerprint(refreshToken);
+    return { state: isDead ? "dead" : "expired", tokens, notes, ...retryAt };
   }
 
-  /** What the store holds, whatever this process has in memory; unreadable tokens are none. */
-  async stored(): Promise<TokenSet | undefined> {
-    try {
-      return await this.#read(await this.#options.storage());
-    } catch (error) {
-      if (error instanceof AuthError && error.code === "storage_corrupt") return undefined;
-      throw error;
-    }
+  /** Waits until what goes on behind the callers' backs is over, well or not. */
+  async settled(): Promise<void> {
+    await this.#flight?.catch(() => {});
+    await (await this.#renewal)?.settled();
   }
 
-  /** Takes over a living session that a sibling stored in place of `before`, if there is one. */
-  async adoptSibling(before: TokenSet | undefined): Promise<boolean> {
-    const { clock } = this.#options;
-    const seen = this.#changes;
-    const stored = await this.stored();
-    if (seen !== this.#changes) return await this.adoptSibling(before);
-    if (stored === undefined || stored.sameAs(before)) return false;
-    if (clock.now() >= stored.expiresAtMs) return false;
-    this.#adopted(stored);
+  /** Forgets the session and revokes it; see {@linkcode Renewal.end}. */
+  async logout(signal?: AbortSignal): Promise<void> {
+    await (await this.#loadRenewal()).end(signal);
+  }
+
+  /** Name of the profile. */
+  get profileName(): string {
+    return this.#session.profileName;
+  }
+
+  /** The client that signs in. */
+  get client(): ClientSettings {
+    return this.#session.client;
+  }
+
+  /** Time. */
+  get clock(): Clock {
+    return this.#session.clock;
+  }
+
+  /** The client of the authorization server. */
+  oauth(): Promise<Server> {
+    return this.#options.server();
+  }
+
+  /** Tells the application what happened. */
+  tell(event: UnnamedEvent): void {
+    this.#session.tell(event);
+  }
+
+  /**
+   * Runs `body` while nobody else who shares the store signs this profile in; `onWaiting` is
+   * called once if somebody does.
+   */
+  async alone<T>(
+    body: (lease: Lease) => Promise<T>,
+    { onWaiting, signal }: { signal: AbortSignal; onWaiting?: () => void },
+  ): Promise<T> {
+    return await (await this.#loadRenewal()).signingInAlone(body, signal, onWaiting);
+  }
+
+  /** A mark of the last sign-in that was stored; a renewal does not change it. */
+  async signInMark(): Promise<string | undefined> {
+    return (await this.#session.readTrouble()).signedIn;
+  }
+
+  /** Takes over a living session that another program signed in to since `mark`, if there is one. */
+  async adoptSignIn(mark: string | undefined): Promise<boolean> {
+    const session = this.#session;
+    const { signedIn } = await session.readTrouble();
+    if (signedIn === undefined || signedIn === mark) return false;
+    const found = await session.read();
+    if (found.kind !== "own" || session.clock.now() >= found.tokens.expiresAtMs) return false;
+    session.adopt(found.tokens);
     return true;
   }
 
   /** Stores tokens that a person's sign-in brought, and uses them from now on. */
   async signIn(tokens: TokenSet): Promise<void> {
-    await (await this.#loadRenewer()).signIn(await this.#options.storage(), tokens).catch(fail);
+    await (await this.#loadRenewal()).signIn(tokens).catch((error) => {
+      throw typed(error);
+    });
+    this.#pause = undefined;
+    this.#pauseMs = 0;
   }
 
-  /** Puts a token object that cannot be read out of the way, under another name. */
-  async setAside(): Promise<void> {
-    await (await this.#loadRenewer()).setAside(await this.#options.storage()).catch(fail);
+  /** Where the session is kept, in words for a person. */
+  async keptWhere(): Promise<{ durable: boolean; words: string }> {
+    const { durable, location, reason } = await this.#session.place();
+    if (!durable) return { durable, words: reason };
+    return { durable, words: location ?? "in the application's own store" };
   }
 
-  /** Forgets the session here and in the store; returns what it was, so that it can be revoked. */
-  async forget(): Promise<TokenSet | undefined> {
-    return await (await this.#loadRenewer()).forget(await this.#options.storage()).catch(fail);
-  }
-
-  /** Living tokens of memory, or else those stored; read only, and without a lock. */
-  async #peek(): Promise<TokenSet | undefined> {
-    const { clock, storage } = this.#options;
-    if (this.#tokens !== undefined && clock.now() < this.#expiresAtMs) return this.#tokens;
-    const seen = this.#changes;
-    const stored = await this.#read(await storage());
-    if (seen !== this.#changes) return await this.#peek();
-    if (stored !== undefined) this.#adopted(stored);
-    return stored;
-  }
-
-  /**
-   * Reads what is stored; its times are those of the server's clock.
-   *
-   * @throws {AuthError} `storage_corrupt` where what lies there is no token object.
-   */
-  async #read(storage: ObjectStorageProvider): Promise<TokenSet | undefined> {
-    const { clock, tokenKey } = this.#options;
-    try {
-      const stored = await storage.load(tokenKey);
-      // A store of the application's own may say null for what is not there.
-      if (stored === undefined || stored === null || stored[LOGGED_OUT] === true) return undefined;
-      const tokens = TokenSet.fromStored(stored, clock.now(), tokenKey);
-      return this.#aheadMs === 0 ? tokens : tokens.byClockAhead(this.#aheadMs);
-    } catch (error) {
-      fail(error);
+  /** Living tokens of memory, or else what is stored; read only, and without a lock. */
+  async #peek(): Promise<Found> {
+    const session = this.#session;
+    const { tokens } = session;
+    if (tokens !== undefined && session.clock.now() < session.expiresAtMs) {
+      return { kind: "own", tokens };
     }
+    const seen = session.changes;
+    const found = await session.read();
+    if (seen !== session.changes) return await this.#peek();
+    if (found.kind === "own") session.adopt(found.tokens);
+    return found;
   }
 
   /** Joins the renewal that is under way, or starts one. */
   #renew(rejected: string | undefined, signal?: AbortSignal): Promise<void> {
-    return abandonable(this.#flight ?? this.#start(rejected, false), signal);
+    return abandonable(this.#flight ?? this.#start(rejected), signal);
   }
 
   /** Gets another token than that of `rejected`, once for all who were refused with it. */
@@ -230,18 +290,31 @@ export class Keeper {
       // What is under way may be what the caller needs; its failure is not the caller's.
       await abandonable(this.#flight.catch(() => {}), signal);
     }
-    if (this.#header !== rejected && this.#options.clock.now() < this.#expiresAtMs) return;
+    const session = this.#session;
+    if (session.header !== rejected && session.clock.now() < session.expiresAtMs) return;
     await this.#renew(rejected.slice(SCHEME.length), signal);
   }
 
-  /** Starts a renewal that nobody waits for, unless one runs or failed just now. */
+  /**
+   * Starts a renewal that nobody waits for: the rule *Ends*. Not for a program that has just
+   * started, and not while one runs or failed just now.
+   */
   #renewBehind(now: number): Promise<void> | undefined {
-    if (this.#flight !== undefined || now < this.#quietUntilMs) return;
-    return this.#start(undefined, true).catch(() => {});
+    if (this.#flight !== undefined || this.#pausedUntil(now) !== undefined) return;
+    const inUseMs = now - this.#session.inUseSinceMs(now);
+    if (this.#options.waitUntil === undefined && inUseMs < IN_USE_MS) return;
+    const limit = new AbortController();
+    const timer = setTimeout(() => {
+      limit.abort(
+        new AuthError("timeout", `Renewing took longer than ${BACKGROUND_MS / 1000} s.`),
+      );
+    }, BACKGROUND_MS);
+    unrefTimer(timer);
+    return this.#start(undefined, limit.signal).catch(() => {}).finally(() => clearTimeout(timer));
   }
 
   /** Starts a renewal, and has the runtime see it through whoever goes meanwhile. */
-  #start(rejected: string | undefined, background: boolean): Promise<void> {
+  #start(rejected: string | undefined, background?: AbortSignal): Promise<void> {
     const flight = this.#flight = this.#fly(rejected, background);
     try {
       this.#options.waitUntil?.(flight.catch(() => {}));
@@ -251,92 +324,82 @@ export class Keeper {
     return flight;
   }
 
-  async #fly(rejected: string | undefined, background: boolean): Promise<void> {
+  async #fly(rejected: string | undefined, background?: AbortSignal): Promise<void> {
     try {
       await this.#obtain(rejected, background);
+      this.#pause = undefined;
       this.#pauseMs = 0;
     } catch (error) {
       const failure = typed(error);
-      this.#rest(failure, background);
+      const isBusy = failure instanceof AuthError && failure.code === "lock_timeout";
+      // Another program renews: what it stores is found at the next call.
+      if (background === undefined || !isBusy) this.#rest(failure, background !== undefined);
       throw failure;
     } finally {
       this.#flight = undefined;
     }
   }
 
-  async #obtain(rejected: string | undefined, background: boolean): Promise<void> {
-    const { clock, storage: open } = this.#options;
-    const storage = await open();
-    const enough = (tokens: TokenSet | undefined): tokens is TokenSet =>
-      tokens?.accessToken !== undefined && tokens.accessToken !== rejected &&
-      clock.now() < (background ? tokens.refreshAtMs : tokens.expiresAtMs);
-    // A store without a lock is read once, where a renewal would begin.
-    if (this.#renewer === undefined || storage.withLock !== undefined) {
-      const seen = this.#changes;
-      const stored = await this.#read(storage).catch((error) => {
-        if (this.#options.renewal.login === undefined) throw error;
+  async #obtain(rejected: string | undefined, background?: AbortSignal): Promise<void> {
+    const session = this.#session;
+    const { clock } = session;
+    const enough = (tokens: TokenSet): boolean =>
+      tokens.accessToken !== undefined && tokens.accessToken !== rejected &&
+      clock.now() < (background === undefined ? tokens.expiresAtMs : tokens.refreshAtMs);
+    // A store without a lock is read once, when a renewal would begin.
+    if (this.#renewal === undefined || (await session.store()).withLock !== undefined) {
+      const seen = session.changes;
+      const found = await session.read().catch((error) => {
+        // It signs in by itself, whatever becomes of its store.
+        if (!session.isService) throw error;
       });
-      const isOld = seen !== this.#changes;
-      if (stored !== undefined && enough(stored) && !isOld) return this.#adopted(stored);
+      const isOld = seen !== session.changes;
+      if (found?.kind === "own" && enough(found.tokens) && !isOld) {
+        return session.adopt(found.tokens);
+      }
     }
-    await (await this.#loadRenewer()).obtain(storage, { enough, background });
+    const paused = this.#pausedUntil(clock.now());
+    if (paused !== undefined && background === undefined && PAUSING.includes(paused.error.code)) {
+      throw paused.error;
+    }
+    const renewal = await this.#loadRenewal();
+    const need = background === undefined ? { enough } : { enough, background };
+    await abandonable(renewal.obtain(need), background);
   }
 
-  /** Keeps the background quiet for a while after a failure. */
-  #rest(error: unknown, background: boolean): void {
+  /** The failure that still holds: the rule *Pauses*. A clock that was set back ends it. */
+  #pausedUntil(now: number): Pause | undefined {
+    const pause = this.#pause;
+    return pause !== undefined && now < pause.untilMs && now >= pause.fromMs ? pause : undefined;
+  }
+
+  /** Remembers a failure for a while; calls meanwhile get the same one. */
+  #rest(failure: Error, background: boolean): void {
+    const session = this.#session;
+    const now = session.clock.now();
+    const error = failure instanceof AuthError
+      ? failure
+      : new AuthError("storage_failed", "Check the store of the session.", { cause: failure });
+    // One that was handed out again begins no longer pause.
+    if (error === this.#pausedUntil(now)?.error) return;
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-    const { code, retryAt } = error instanceof AuthError
-      ? error
-      : { code: "storage_failed" as const, retryAt: undefined };
     // A dead refresh token does not come back to life; a new sign-in ends the quiet.
-    const until = code === "session_expired"
+    const untilMs = error.code === "session_expired"
       ? Number.POSITIVE_INFINITY
-      : retryAt ?? this.#options.clock.now() + this.#pauseMs;
-    this.#quietUntilMs = until;
-    this.#tell({
-      type: "refresh_failed",
+      : error.retryAt ?? now + this.#pauseMs;
+    const until = Number.isFinite(untilMs) ? { retryAt: untilMs } : {};
+    const { cause, code, message, oauthError } = error;
+    const again = error.retryAt !== undefined || !PAUSING.includes(code) ? error : new AuthError(
       code,
-      background,
-      ...(Number.isFinite(until) ? { retryAt: until } : {}),
-    });
-  }
-
-  #loadRenewer(): Promise<Renewer> {
-    return this.#renewer ??= import("./renewer.ts").then(({ Renewer }) =>
-      new Renewer(this.#options, {
-        read: (storage) => this.#read(storage),
-        use: (tokens) => this.#use(tokens),
-        adopted: (tokens) => this.#adopted(tokens),
-        tell: (event) => this.#tell(event),
-      })
+      message,
+      { cause, ...until, ...(oauthError === undefined ? {} : { oauthError }) },
     );
+    this.#pause = { error: again, fromMs: now, untilMs };
+    session.tell({ type: "refresh_failed", code, background, ...until });
   }
 
-  #adopted(tokens: TokenSet): void {
-    const before = this.#tokens;
-    this.#use(tokens);
-    if (before === undefined || tokens.sameAs(before)) return;
-    this.#tell({
-      type: "token_adopted",
-      ...(tokens.expiresAt === undefined ? {} : { expiresAt: tokens.expiresAt }),
-    });
-  }
-
-  #use(tokens: TokenSet | undefined): void {
-    this.#changes++;
-    if (tokens !== undefined) this.#aheadMs = tokens.aheadMs;
-    if (tokens === undefined || !tokens.sameAs(this.#tokens)) this.#quietUntilMs = 0;
-    this.#tokens = tokens;
-    this.#header = tokens?.accessToken === undefined ? "" : SCHEME + tokens.accessToken;
-    this.#refreshAtMs = tokens?.refreshAtMs ?? 0;
-    this.#expiresAtMs = tokens?.expiresAtMs ?? 0;
-  }
-
-  #tell(event: KeeperEvent): void {
-    try {
-      this.#options.onEvent?.({ ...event, profileName: this.#options.profileName } as AuthEvent);
-    } catch {
-      // An observer's failure must not cost the session.
-    }
+  #loadRenewal(): Promise<Renewal> {
+    return this.#renewal ??= import("./renewal.ts")
+      .then(({ Renewal }) => new Renewal(this.#session, this.#options.server));
   }
 }

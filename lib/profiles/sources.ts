@@ -9,7 +9,9 @@
 
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/objects.ts";
-import { DEFAULT_PROFILE } from "./builtins.ts";
+
+/** The profile of last resort: a person's session, shared with the command line. */
+export const DEFAULT_PROFILE = "planet-user";
 
 /** Key of the user's preferences, `~/.planet.json` where the store is the home directory. */
 export const USER_CONFIG_KEY = ".planet.json";

@@ -33,7 +33,7 @@ async function openKv(reason: string): Promise<ChosenStorage | string> {
   try {
     const { KvStorage } = await import("./kv.ts");
     const kv = await open() as ConstructorParameters<typeof KvStorage>[0];
-    return { storage: new KvStorage(kv), kind: "kv", location: "Deno KV", reason };
+    return { storage: new KvStorage(kv), kind: "kv", location: "Deno KV", reason, durable: true };
   } catch (error) {
     return `Deno KV did not open (${error instanceof Error ? error.name : "unknown"})`;
   }
@@ -60,5 +60,6 @@ export async function chooseClosely(): Promise<ChosenStorage> {
     storage: new MemoryStorage(),
     kind: "memory",
     reason: `${notes.join("; ")}: state ends with the program`,
+    durable: false,
   };
 }

@@ -7,8 +7,17 @@
  */
 
 import { AuthError } from "../errors.ts";
-import { homeVariable, isGranted, lookAt, namesIn, readEnv, runtime } from "../runtime.ts";
+import {
+  homeVariable,
+  isGranted,
+  isPermissionError,
+  lookAt,
+  namesIn,
+  readEnv,
+  runtime,
+} from "../runtime.ts";
 import { FileStorage } from "./file.ts";
+import { MemoryStorage } from "./memory.ts";
 import type { Files } from "./files.ts";
 import type { ObjectStorageProvider } from "./objects.ts";
 
@@ -22,6 +31,12 @@ export interface ChosenStorage {
   readonly location?: string;
   /** Why it was chosen. */
   readonly reason: string;
+  /** Whether it outlives the program. */
+  readonly durable: boolean;
+  /** Whether the command line reads it too. */
+  readonly sharesWithCommandLine?: boolean;
+  /** Closes what was opened here. */
+  readonly close?: () => void;
 }
 
 /**
@@ -38,6 +53,20 @@ export async function openFiles(): Promise<Files> {
   );
 }
 
+/** The text of the file that `member` of a profile names; `what` says what it is for. */
+export async function readNamedFile(file: string, member: string, what: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await (await openFiles()).read(file));
+  } catch (cause) {
+    const flag = isPermissionError(cause) ? `Run with --allow-read=${file}` : `Check ${file}`;
+    throw new AuthError(
+      "storage_failed",
+      `${flag}: the ${what} that ${member} names cannot be read.`,
+      { cause },
+    );
+  }
+}
+
 /** Opens Deno KV; `undefined` where there is none. */
 export function kvOpener(): (() => Promise<unknown>) | undefined {
   return runtime === "deno" ? (Deno as { openKv?: () => Promise<unknown> }).openKv : undefined;
@@ -51,6 +80,8 @@ export function fileStorage(): ChosenStorage {
     kind: "file",
     location: storage.root,
     reason: "files in the home directory may be read and written",
+    durable: true,
+    sharesWithCommandLine: true,
   };
 }
 
@@ -90,4 +121,54 @@ export async function chooseStorage(): Promise<ChosenStorage> {
 /** The store of {@linkcode chooseStorage}, without its reason. */
 export async function defaultStorage(): Promise<ObjectStorageProvider> {
   return (await chooseStorage()).storage;
+}
+
+/** The store of the options, or the one that fits this runtime. */
+export async function openStorage(
+  { storageProvider: storage }: { storageProvider?: ObjectStorageProvider | undefined },
+): Promise<ChosenStorage> {
+  if (storage === undefined) return await chooseStorage();
+  const sharesWithCommandLine = storage instanceof FileStorage;
+  const durable = !(storage instanceof MemoryStorage);
+  const reason = "storageProvider was given";
+  return { storage, kind: "custom", reason, durable, sharesWithCommandLine };
+}
+
+/** Files of a profile that tell how its session is kept. */
+const SESSION_FILES = ["auth_client.sops.json", "token.json", "token.sops.json"] as const;
+
+/** The store of a profile's session. */
+export async function openSessionStorage(
+  options: {
+    saveStateToStorage?: boolean | undefined;
+    storageProvider?: ObjectStorageProvider | undefined;
+  },
+  profileName: string,
+): Promise<ChosenStorage> {
+  if (options.saveStateToStorage === false) {
+    const reason = "saveStateToStorage is false";
+    return { storage: new MemoryStorage(), kind: "memory", reason, durable: false };
+  }
+  const seen = options.storageProvider === undefined
+    ? await profileFiles(profileName, SESSION_FILES)
+    : undefined;
+  if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
+  return await withSops(await openStorage(options), profileName);
+}
+
+/** The store, reading and writing through `sops` where the profile has files of it. */
+export async function withSops(
+  chosen: ChosenStorage,
+  profileName: string,
+): Promise<ChosenStorage> {
+  const { storage } = chosen;
+  if (!(storage instanceof FileStorage)) return chosen;
+  const there = await Promise.all(
+    ["auth_client.sops", "token.sops"]
+      .map((object) => storage.exists(`.planet/${profileName}/${object}.json`)),
+  );
+  if (!there.includes(true)) return chosen;
+  const { SopsStorage } = await import("./sops.ts");
+  const reason = `${chosen.reason}; sops encrypts the profile's files`;
+  return { ...chosen, storage: new SopsStorage(storage), reason };
 }

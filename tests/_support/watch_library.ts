@@ -9,7 +9,7 @@
  */
 
 import { Auth } from "../../lib/auth.ts";
-import { DataClient } from "../../lib/clients/data.ts";
+import { DataClient } from "../../lib/clients/lazy.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/environment.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";

@@ -70,15 +70,16 @@ export function importsOf(source: string): Import[] {
 }
 
 /** Facades: the only files that join the rooms. */
-const FACADES = /^lib\/(auth|auth_options|auth_profiles|auth_report|auth_work|planet|session)\.ts$/;
+const FACADES = /^lib\/(auth|login|planet|report|session)\.ts$/;
 /** Files that may name a runtime. */
 const OF_A_RUNTIME = /^lib\/(runtime|(.*\/)?(select|([a-z0-9_]+_)?(deno|bun|node)))\.ts$/;
 /** Rooms whose values a room may import; its own and the plain files of lib/ come with it. */
 const ARROWS: Record<string, readonly string[]> = {
-  sign_in: ["callback", "oauth", "terminal"],
-  keeper: ["oauth"],
-  clients: ["http"],
-  profiles: [],
+  sign_in: ["oauth", "callback", "terminal"],
+  profiles: ["keeper", "storage"],
+  keeper: ["oauth", "storage"],
+  clients: ["http", "download"],
+  download: ["http"],
   storage: [],
   callback: [],
   terminal: [],
@@ -89,7 +90,8 @@ const ARROWS: Record<string, readonly string[]> = {
 const PACKAGES: Record<string, RegExp> = {
   jose: /^lib\/oauth\//,
   oauth4webapi: /^lib\/oauth\//,
-  "@std/path": /^lib\/(storage|profiles)\//,
+  "@std/path": /^lib\/(storage|profiles|download)\//,
+  "@std/fs": /^lib\/storage\/files_deno\.ts$/,
 };
 
 /** The room of a file of `lib/`; "" for a file outside the rooms. */
@@ -105,7 +107,7 @@ function target(file: string, specifier: string): string {
 function importFaults(file: string, { specifier, kind }: Import): string | undefined {
   if (!/^\.\.?\//.test(specifier)) {
     if (specifier.startsWith("node:")) {
-      return OF_A_RUNTIME.test(file) ? undefined : `${file} names a runtime: ${specifier}`;
+      return `${file} has ${specifier}: bundlers for Workers lift it to the top; use process.getBuiltinModule()`;
     }
     const name = Object.keys(PACKAGES)
       .find((name) => specifier === name || specifier.startsWith(`${name}/`));
@@ -152,4 +154,31 @@ export function faults(file: string, source: string): string[] {
   const brand = code.match(/(?<![\w$.#])(Deno|Bun|process)(?=\s*[.[?])/)?.[1];
   if (brand && !OF_A_RUNTIME.test(file)) found.push(`${file} names a runtime: ${brand}`);
   return found;
+}
+
+/** The circles of imports among `sources`, by path; types and `import()` count. */
+export function circles(sources: ReadonlyMap<string, string>): string[][] {
+  const edges = new Map([...sources].map(([file, source]) => [
+    file,
+    importsOf(source).filter(({ specifier }) => /^\.\.?\//.test(specifier))
+      .map(({ specifier }) => target(file, specifier)).filter((to) => sources.has(to)),
+  ]));
+  /** All that can be reached from a file, itself only by a way back. */
+  const reached = (from: string): Set<string> => {
+    const seen = new Set<string>();
+    const pending = [...edges.get(from) ?? []];
+    for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
+      if (seen.has(file)) continue;
+      seen.add(file);
+      pending.push(...edges.get(file) ?? []);
+    }
+    return seen;
+  };
+  const ways = new Map([...edges.keys()].map((file) => [file, reached(file)]));
+  const found = new Set<string>();
+  for (const [file, way] of ways) {
+    if (!way.has(file)) continue;
+    found.add([...way].filter((other) => ways.get(other)!.has(file)).sort().join(" "));
+  }
+  return [...found].sort().map((circle) => circle.split(" "));
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
-import type { DataClient } from "../../lib/clients/data.ts";
+import { DataClient } from "../../lib/clients/lazy.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
 import { Planet } from "../../lib/planet.ts";
 import { Session } from "../../lib/session.ts";
@@ -194,4 +194,20 @@ test("DataClient ends with the signal's reason", async () => {
   await assertRejects(() => all(data.listSearches({ signal })), Error, "enough");
   await assertRejects(() => data.deleteSearch("a", { signal }), Error, "enough");
   assertEquals(server.requests.length, 0);
+});
+
+test("DataClient is made by new, loads at its first call, and gives no list away before it is read", async () => {
+  const server = fakeServer({ api: [{ searches: [{ id: "1" }] }] });
+  const auth = Auth.fromKey(secret("key"), {
+    environment: server.environment,
+    fetch: server.fetch,
+  });
+  const session = new Session(auth, { requestsPerSecond: 0 });
+  const data = new DataClient(session, { baseUrl: "/data/v2/" });
+  assert(new Planet(session).data instanceof DataClient);
+  const list = data.listSearches({ limit: 0 });
+  assertEquals(server.requests.length, 0);
+  assertEquals((await all(list)).map(({ id }) => id), ["1"]);
+  assertEquals(server.requests.map(({ path }) => path), ["/data/v2/searches"]);
+  assertEquals(await data.deleteSearch("a"), undefined);
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Limiter } from "../../lib/http/limiter.ts";
+import { Limiter } from "../../lib/http/requester.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
 

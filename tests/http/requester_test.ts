@@ -33,6 +33,7 @@ function world(steps: Step[], more: Partial<RequesterOptions> = {}): {
     return step instanceof Error ? Promise.reject(step) : Promise.resolve(step.clone());
   };
   const requester = new Requester({
+    baseUrl: "https://api.test",
     fetch: fetch as typeof globalThis.fetch,
     clock,
     maxRetries: 5,
@@ -65,7 +66,7 @@ const CLASSES: [number, typeof ApiError][] = [
 for (const [status, Class] of CLASSES) {
   test(`Requester.request() throws ${Class.name} for ${status}, with the body and no query`, async () => {
     const { requester } = world([answer(status, "why")], { maxRetries: 0 });
-    const error = await assertRejects(() => requester.request(URL_, {}), ApiError);
+    const error = await assertRejects(() => requester.request("GET", URL_), ApiError);
     assertEquals([error.constructor, error.status, error.body], [Class, status, "why"]);
     assert(!error.message.includes("secret"), error.message);
     assert(error.message.includes("GET https://api.test/data/v1/searches"), error.message);
@@ -74,7 +75,7 @@ for (const [status, Class] of CLASSES) {
 
 test("Requester.request() keeps at most 64 KiB of an error's body", async () => {
   const { requester } = world([answer(400, "x".repeat(100_000))]);
-  const error = await assertRejects(() => requester.request(URL_, {}), ApiError);
+  const error = await assertRejects(() => requester.request("GET", URL_), ApiError);
   assertEquals(error.body.length, 65_536);
 });
 
@@ -86,7 +87,7 @@ for (
 ) {
   test(`Requester repeats after ${what}, at most 5 times, with growing pauses`, async () => {
     const { clock, requester, sent } = world([step]);
-    await assertRejects(() => requester.request(URL_, { method: "POST", body: "b" }));
+    await assertRejects(() => requester.request("POST", URL_, { body: "b" }));
     assertEquals(sent.length, 6);
     assertEquals(sent.map(({ body }) => body), Array(6).fill("b"));
     clock.waits.forEach((wait, index) => {
@@ -98,14 +99,14 @@ for (
 
 test("Requester returns the first answer that is no passing trouble", async () => {
   const { requester, sent } = world([answer(502), failed(), answer(429), OK()]);
-  assertEquals(await (await requester.request(URL_, {})).text(), "fine");
+  assertEquals(await (await requester.request("GET", URL_)).text(), "fine");
   assertEquals(sent.length, 4);
 });
 
 for (const status of [400, 401, 403, 404, 409, 500, 503, 504]) {
   test(`Requester does not repeat after ${status}`, async () => {
     const { requester, sent } = world([answer(status), OK()]);
-    await assertRejects(() => requester.request(URL_, {}), ApiError);
+    await assertRejects(() => requester.request("GET", URL_), ApiError);
     assertEquals(sent.length, 1);
   });
 }
@@ -114,32 +115,35 @@ test("Requester waits as long as Retry-After says, in seconds or as a date", asy
   const date = new Date(1_700_000_000_000 + 40_000).toUTCString();
   for (const [header, seconds] of [["30", 30], [date, 40]] as const) {
     const { clock, requester } = world([answer(429, "", { "retry-after": header }), OK()]);
-    await requester.request(URL_, {});
+    await requester.request("GET", URL_);
     assertEquals(clock.waits, [seconds]);
   }
 });
 
 test("Requester gives up at once where the server wants a longer pause than a minute", async () => {
   const { clock, requester, sent } = world([answer(429, "", { "retry-after": "600" }), OK()]);
-  await assertRejects(() => requester.request(URL_, {}), TooManyRequests);
+  await assertRejects(() => requester.request("GET", URL_), TooManyRequests);
   assertEquals([sent.length, clock.waits], [1, []]);
 });
 
 test("Requester.request() takes another number of repetitions for one request", async () => {
   const { requester, sent } = world([failed()]);
-  const error = await assertRejects(() => requester.request(URL_, {}, 0), AuthError);
+  const error = await assertRejects(
+    () => requester.request("GET", URL_, { maxRetries: 0 }),
+    AuthError,
+  );
   assertEquals([error.code, sent.length], ["network", 1]);
 });
 
 test("Requester does not repeat an error of the session", async () => {
   const { requester, sent } = world([new AuthError("session_expired", "Sign in again.")]);
-  const error = await assertRejects(() => requester.request(URL_, {}), AuthError);
+  const error = await assertRejects(() => requester.request("GET", URL_), AuthError);
   assertEquals([error.code, sent.length], ["session_expired", 1]);
 });
 
 test("Requester sends its headers where the request has none of that name", async () => {
   const { requester, sent } = world([OK()]);
-  await requester.request(URL_, { headers: { "User-Agent": "mine" } });
+  await requester.request("GET", URL_, { headers: { "User-Agent": "mine" } });
   const headers = new Headers(sent[0]!.headers);
   assertEquals([headers.get("user-agent"), headers.get("x-planet-app")], ["mine", "ours"]);
 });
@@ -152,7 +156,7 @@ const never = (init: RequestInit) =>
 
 test("Requester ends a request that is not answered in time, and repeats it", async () => {
   const { requester, sent } = world([never, () => Promise.resolve(OK())], { timeoutMs: 20 });
-  assertEquals((await requester.request(URL_, {})).status, 200);
+  assertEquals((await requester.request("GET", URL_)).status, 200);
   assertEquals(sent.length, 2);
 });
 
@@ -171,7 +175,7 @@ const stuck = (init: RequestInit) =>
 
 test("Requester ends an answer that stops in the middle", async () => {
   const { requester } = world([stuck], { timeoutMs: 20, maxRetries: 0 });
-  const error = await assertRejects(() => requester.request(URL_, {}), AuthError);
+  const error = await assertRejects(() => requester.request("GET", URL_), AuthError);
   assertEquals(error.code, "timeout");
   const streamed = await requester.fetch(URL_, {});
   assertEquals((await assertRejects(() => streamed.text(), AuthError)).code, "timeout");
@@ -187,7 +191,7 @@ test("Requester.request() asks again where the body breaks off", async () => {
       ),
     );
   const { requester, sent } = world([broken, () => Promise.resolve(OK())]);
-  assertEquals(await (await requester.request(URL_, {})).text(), "fine");
+  assertEquals(await (await requester.request("GET", URL_)).text(), "fine");
   assertEquals(sent.length, 2);
 });
 
@@ -208,7 +212,7 @@ test("Requester.fetch() sends a stream once", async () => {
 test("Requester hands answers without a body on", async () => {
   for (const status of [204, 304]) {
     const { requester } = world([new Response(null, { status })]);
-    assertEquals((await requester.request(URL_, {})).status, status);
+    assertEquals((await requester.request("GET", URL_)).status, status);
   }
 });
 
@@ -216,7 +220,7 @@ test("Requester ends with the signal's reason, while it waits and while it pause
   const reason = new Error("enough");
   const waiting = new AbortController();
   const { requester } = world([never], { timeoutMs: 5_000 });
-  const work = requester.request(URL_, { signal: waiting.signal });
+  const work = requester.request("GET", URL_, { signal: waiting.signal });
   waiting.abort(reason);
   assertEquals(await assertRejects(() => work), reason);
 
@@ -225,7 +229,7 @@ test("Requester ends with the signal's reason, while it waits and while it pause
     pausing.abort(reason);
     return Promise.resolve(answer(429));
   }]);
-  const pause = other.requester.request(URL_, { signal: pausing.signal });
+  const pause = other.requester.request("GET", URL_, { signal: pausing.signal });
   assertEquals(await assertRejects(() => pause), reason);
   assertEquals(other.sent.length, 1);
 });

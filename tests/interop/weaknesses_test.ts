@@ -153,7 +153,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
     "Keeper hands out the old token from 3/4 of its life on, and renews once behind it",
   ]],
   ["tokens go to whatever URL is asked for", [
-    "http/authenticated_fetch_test.ts",
+    "http/fetch_test.ts",
     "authenticatedFetch() sends nothing to ${JSON.stringify(url)}",
   ]],
   ["codes and bodies get into logs", [

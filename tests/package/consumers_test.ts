@@ -194,7 +194,8 @@ async function npmProject({ published, server, write }: Consumer, sandbox: Sandb
   await write("main.ts", userProgram(NAME, sandbox));
   await write("wrong.ts", wrongProgram(NAME));
   const compilerOptions = {
-    lib: ["es2024", "dom", "dom.iterable", "dom.asynciterable"],
+    // `await using` is what the package asks for beyond es2024.
+    lib: ["es2024", "esnext.disposable", "dom", "dom.iterable", "dom.asynciterable"],
     module: "nodenext",
     target: "es2024",
     strict: true,

@@ -78,7 +78,8 @@ test(
       assertEquals(session.sandbox.log.count("device"), 2);
       // Nothing of the locks stays: not of the one who was killed either.
       const files = await readdir(join(session.root, ".planet", PROFILE));
-      assertEquals(files.sort(), ["auth_client.json", "discovery.json", "token.json"]);
+      const kept = ["auth_client.json", "discovery.json", "refresh_state.json", "token.json"];
+      assertEquals(files.sort(), kept);
     } finally {
       await Promise.all(workers.map((worker) => worker.kill()));
       await session.close();

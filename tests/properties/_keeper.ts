@@ -13,6 +13,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { Keeper } from "../../lib/keeper/keeper.ts";
+import type { TokenServer } from "../../lib/keeper/renewal.ts";
+import { StoredSession } from "../../lib/keeper/stored_session.ts";
 import { MemoryStorage } from "../../lib/storage/memory.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
@@ -163,6 +165,13 @@ class SlowStorage extends MemoryStorage {
   }
 }
 
+/** What no person's session asks for here. */
+const UNUSED = {
+  canRevoke: () => Promise.resolve(false),
+  revoke: () => Promise.reject(new Error("nothing is revoked")),
+  clientCredentials: () => Promise.reject(new Error("nobody signs in alone")),
+};
+
 const TYPED = [
   "login_required",
   "network",
@@ -185,16 +194,25 @@ export async function runCase({ keepers, rotate, seed, steps }: Case): Promise<v
   const storage = new SlowStorage(turn);
   const behind: Promise<unknown>[] = [];
   const all = Array.from({ length: keepers }, () =>
-    new Keeper({
-      profileName: "p",
-      tokenKey: KEY,
-      storage: () => Promise.resolve(storage),
-      clock,
-      renewal: { refresh: server.refresh },
-      prepareStorage: () => turn(),
-      checkOwner: () => turn(),
-      waitUntil: (work: Promise<unknown>) => void behind.push(work),
-    }));
+    new Keeper<TokenServer>(
+      new StoredSession({
+        profileName: "p",
+        client: {
+          clientType: "oidc_device_code",
+          clientId: "c",
+          authServer: "https://auth.example.test",
+          audiences: [],
+          scopes: [],
+        },
+        writesClient: "always",
+        open: () => Promise.resolve({ storage, kind: "custom", reason: "test", durable: true }),
+        clock,
+      }),
+      {
+        server: () => Promise.resolve({ ...UNUSED, refresh: server.refresh }),
+        waitUntil: (work: Promise<unknown>) => void behind.push(work),
+      },
+    ));
   /** What each keeper handed out last, and after which sign-in or sign-out that was. */
   const handedOut = all.map(() => 0);
   const signedOut = all.map(() => false);
@@ -255,7 +273,7 @@ export async function runCase({ keepers, rotate, seed, steps }: Case): Promise<v
           epoch++;
           changing++;
           try {
-            await keeper.forget();
+            await keeper.logout();
           } finally {
             epoch++;
             changing--;

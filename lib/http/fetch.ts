@@ -9,16 +9,7 @@
  */
 
 import { AuthError } from "../errors.ts";
-
-/** Where the `Authorization` header comes from. */
-export interface Authorizer {
-  /** The header's value: at once where it is known, else after a renewal; empty: none is sent. */
-  authorization(signal?: AbortSignal): string | Promise<string>;
-  /** A value in place of `rejected`, which an API refused; `undefined` where there is none for now. */
-  replace(rejected: string, signal?: AbortSignal): Promise<string | undefined>;
-  /** Is told that an API refused a replacement at its first use: another one will hardly help. */
-  refusedAtOnce?(replacement: string): void;
-}
+import type { Authorizer } from "./follow_up.ts";
 
 /** How an authenticated `fetch` is made. */
 export interface AuthenticatedFetchOptions {
@@ -108,7 +99,7 @@ export function authenticatedFetch(
     let url: string;
     if (typeof input === "string") url = input;
     else if (input instanceof URL) url = input.href;
-    else [url, init] = await (await import("./request_parts.ts")).takeApart(input, init);
+    else [url, init] = await (await import("./follow_up.ts")).takeApart(input, init);
     if (!isPlainlyAllowed(url)) {
       const parsed = new URL(url);
       if (!allowedOrigins.includes(parsed.origin)) throw refuse(parsed);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { KnownState, TokenState } from "./keeper/types.ts";
 import {
   type ClientSettings,
   isKey,
@@ -13,21 +12,11 @@ import {
   type ProfileClient,
   profileKey,
 } from "./client.ts";
+import type { KnownState, TokenState } from "./keeper/keeper.ts";
+import type { SessionOrigin } from "./options.ts";
 import type { ChosenStorage } from "./storage/select.ts";
 
-/** Why it is this session and no other. */
-export interface SessionOrigin {
-  /** What named it: `the program`, `the variable PL_AUTH_PROFILE`, `"PL_AUTH_PROFILE" in …`. */
-  readonly chosenBy: string;
-  /** What named another one and lost, the strongest first. */
-  readonly overrode: readonly string[];
-  /** What could not be looked at, or did not count, and why. */
-  readonly notes: readonly string[];
-  /** Where the client is described: `arguments`, `built-in`, or the key of the object. */
-  readonly settings: string;
-}
-
-/** How a session stands; times are epoch seconds. Holds no secret. */
+/** How a session stands; times are epoch milliseconds. Holds no secret. */
 export interface SessionReport extends SessionOrigin {
   /** Name of the profile. */
   readonly profileName: string;
@@ -35,14 +24,16 @@ export interface SessionReport extends SessionOrigin {
   readonly flow: "authorization_code" | "device_code" | "client_credentials" | "api_key" | "none";
   /** `client_type` of the profile, as the Planet SDK for Python calls it. */
   readonly clientType: string;
-  /** Client identifier, where there is one. */
+  /** Client identifier, if there is one. */
   readonly clientId?: string;
-  /** Authorization server, where there is one. */
+  /** Authorization server, if there is one. */
   readonly authServer?: string;
   /** Where state is kept: `file`, `kv`, `memory`, `custom` or, for an API key, `none`. */
   readonly storage: string;
   /** Where exactly, as far as the store can tell. */
   readonly location?: string;
+  /** Whether it outlives the program. */
+  readonly durable: boolean;
   /** Why state is kept there. */
   readonly storageReason: string;
   /** Key of the token object. */
@@ -55,10 +46,10 @@ export interface SessionReport extends SessionOrigin {
   readonly expiresAt?: number;
   /** Whether the session can be renewed without a person. */
   readonly canRefresh: boolean;
-  /** Granted scopes, where the server named them. */
+  /** Granted scopes, if the server named them. */
   readonly scope?: string;
-  /** Until when the authorization server wants no token request. */
-  readonly throttledUntil?: number;
+  /** Until when the authorization server is not asked. */
+  readonly retryAt?: number;
 }
 
 /** What a report is made of. */
@@ -69,8 +60,8 @@ export interface ReportParts {
   readonly client: ProfileClient;
   /** Why it is this one. */
   readonly origin: SessionOrigin;
-  /** The store; absent where none is needed. */
-  readonly storage?: ChosenStorage;
+  /** The store; absent if none is needed. */
+  readonly storage?: ChosenStorage | undefined;
   /** How the tokens stand. */
   readonly known: KnownState;
 }
@@ -91,7 +82,8 @@ function ofClient(client: ClientSettings, { state, tokens }: KnownState) {
     clientType,
     clientId,
     authServer,
-    ...(tokens === undefined ? {} : tokens.toJSON()),
+    ...(tokens === undefined ? {} : { issuedAt: tokens.issuedAt * 1000 }),
+    ...(tokens?.expiresAt === undefined ? {} : { expiresAt: tokens.expiresAt * 1000 }),
     canRefresh: isService(client) || (tokens?.refreshToken !== undefined && state !== "dead"),
     ...(tokens?.scope === undefined ? {} : { scope: tokens.scope }),
   };
@@ -101,17 +93,19 @@ function ofClient(client: ClientSettings, { state, tokens }: KnownState) {
 export function describeSession(
   { client, known, origin, profileName, storage }: ReportParts,
 ): SessionReport {
-  const { retryAt, state } = known;
+  const { notes, retryAt, state } = known;
   return {
     profileName,
     ...origin,
+    notes: [...origin.notes, ...notes],
     canRefresh: false,
     ...(isKey(client) ? ofKey(client) : ofClient(client, known)),
     storage: storage?.kind ?? "none",
     ...(storage?.location === undefined ? {} : { location: storage.location }),
+    durable: storage?.durable ?? false,
     storageReason: storage?.reason ?? "an API key needs no state",
     ...(storage === undefined ? {} : { tokenKey: profileKey(profileName, "token") }),
     state,
-    ...(retryAt === undefined ? {} : { throttledUntil: Math.ceil(retryAt / 1000) }),
+    ...(retryAt === undefined ? {} : { retryAt }),
   };
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
-import { authenticatedFetch, type Authorizer } from "../../lib/http/authenticated_fetch.ts";
+import { authenticatedFetch } from "../../lib/http/fetch.ts";
+import type { Authorizer } from "../../lib/http/follow_up.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { noteServers, watchedFetch } from "../_support/watch.ts";

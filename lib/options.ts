@@ -6,38 +6,45 @@
  * @module
  */
 
-import { type Clock, systemClock } from "./waiting.ts";
+import type { ProfileClient } from "./client.ts";
 import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "./environment.ts";
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
 import type { ObjectStorageProvider } from "./storage/objects.ts";
+import type { ChosenStorage } from "./storage/select.ts";
+import { type Clock, systemClock } from "./waiting.ts";
 
 /** Where a session is kept and what it stands on. */
 export interface SessionOptions {
-  /** Name of the profile, one directory's name; default: the client ID. Normalised to lower case. */
-  profileName?: string;
-  /** Whether state outlives the program; default true. */
-  saveStateToStorage?: boolean;
+  /** Name of the profile, one folder's name; default: the client ID. Normalised to lower case. */
+  profileName?: string | undefined;
+  /**
+   * Whether state outlives the program; default: if there is a durable store. With `true`, a
+   * runtime without one is an error (`storage_denied`); by default the session then stays in
+   * memory, which the event `storage_chosen` tells.
+   */
+  saveStateToStorage?: boolean | undefined;
   /** Where state is kept; default: `defaultStorage()`. */
-  storageProvider?: ObjectStorageProvider;
+  storageProvider?: ObjectStorageProvider | undefined;
   /** Servers to talk to; default: `PRODUCTION`. */
-  environment?: PlanetEnvironment;
+  environment?: PlanetEnvironment | undefined;
   /** Origins that may receive a token; default: the environment's API origins. */
-  allowedOrigins?: readonly string[];
+  allowedOrigins?: readonly string[] | undefined;
   /** Replaces the global `fetch`, for proxies and tests. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
   /** Replaces the system's clock, for tests. */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Is told what happens to the session; what it throws is ignored. */
-  onEvent?: (event: AuthEvent) => void;
+  onEvent?: ((event: AuthEvent) => void) | undefined;
   /**
    * Is handed every renewal, a promise that never rejects. On the edge, pass the platform's
-   * `waitUntil`, so that a renewal behind a call's back outlives the request that began it; where there is none,
-   * that request waits for it.
+   * `waitUntil`, so that a renewal behind a call's back outlives the request that began it. Renewals
+   * then begin at 3/4 of a token's life from the first call on; else only once the session has been
+   * in use for 30 seconds, so that short programs spend no one-time token.
    */
-  waitUntil?: (work: Promise<unknown>) => void;
+  waitUntil?: ((work: Promise<unknown>) => void) | undefined;
   /** Whether the client secret is stored; default: only in files shared with the command line. */
-  saveClientSecret?: boolean;
+  saveClientSecret?: boolean | undefined;
 }
 
 /** Client of a person who signs in with a browser on this machine. */
@@ -50,7 +57,7 @@ export interface AuthCodeOptions extends SessionOptions {
    */
   callbackUrl: string;
   /** Scopes to ask for; default `planet` and `offline_access`. */
-  requestedScopes?: readonly string[];
+  requestedScopes?: readonly string[] | undefined;
 }
 
 /** Client of a person who signs in on a second screen (RFC 8628). */
@@ -58,7 +65,7 @@ export interface DeviceCodeOptions extends SessionOptions {
   /** Client identifier (RFC 6749 §2.2). */
   clientId: string;
   /** Scopes to ask for; default `planet` and `offline_access`. */
-  requestedScopes?: readonly string[];
+  requestedScopes?: readonly string[] | undefined;
 }
 
 /** Client of a service account (RFC 6749 §4.4). */
@@ -68,19 +75,19 @@ export interface M2MOptions extends SessionOptions {
   /** Client secret (RFC 6749 §2.3.1). */
   clientSecret: string;
   /** Scopes to ask for; default: none, which leaves them to the server. */
-  requestedScopes?: readonly string[];
+  requestedScopes?: readonly string[] | undefined;
 }
 
 /** What a program may say about the session that the user has chosen; all of it may be left out. */
 export interface DefaultSessionOptions extends SessionOptions {
   /** A profile, which then counts alone. */
-  profileName?: string;
+  profileName?: string | undefined;
   /** A service account, with `clientSecret`. */
-  clientId?: string;
+  clientId?: string | undefined;
   /** Secret of the service account. */
-  clientSecret?: string;
+  clientSecret?: string | undefined;
   /** An API key. */
-  apiKey?: string;
+  apiKey?: string | undefined;
 }
 
 /** Where profiles are listed. */
@@ -96,19 +103,50 @@ export interface CheckedOptions {
   readonly clock: Clock;
 }
 
-function invalid(message: string, cause?: unknown): AuthError {
+/** Why it is this session and no other. */
+export interface SessionOrigin {
+  /** What named it: `the program`, `the variable PL_AUTH_PROFILE`, `"PL_AUTH_PROFILE" in …`. */
+  readonly chosenBy: string;
+  /** What named another one and lost, the strongest first. */
+  readonly overrode: readonly string[];
+  /** What could not be looked at, or did not count, and why. */
+  readonly notes: readonly string[];
+  /** Where the client is described: `arguments`, `built-in`, or the key of the object. */
+  readonly settings: string;
+}
+
+/** What makes one session, checked. */
+export interface Setup {
+  /** Name of the profile, in lower case. */
+  readonly profileName: string;
+  /** What the program asked for. */
+  readonly options: SessionOptions;
+  /** The same, checked. */
+  readonly checked: CheckedOptions;
+  /** Who signs in, or which header is sent. */
+  readonly client: ProfileClient;
+  /** When `auth_client.json` is written with the tokens. */
+  readonly writesClient: "always" | "if_present" | "never";
+  /** The store where the profile was found. */
+  readonly chosen?: ChosenStorage;
+  /** What `explain()` tells of the choice. */
+  readonly origin: SessionOrigin;
+}
+
+/** The error of an argument; `message` says what to do. */
+export function invalid(message: string, cause?: unknown): AuthError {
   return new AuthError("invalid_argument", message, { cause });
 }
 
-/** Texts that need no closer look; each further expression takes a start's time. */
-const PLAIN_TEXT = /^[\w.:/@+-]+$/;
+/** What a header value may hold, without a space. */
+const VISIBLE = /^[\x21-\x7e]+$/;
 
 /** Checks that `value`, the option `name`, is a text that can be sent. */
 export function checkText(value: unknown, name: string): string {
-  if (typeof value === "string" && PLAIN_TEXT.test(value)) return value;
   if (typeof value !== "string") {
     throw new TypeError(`${name} must be a string, not ${value === null ? "null" : typeof value}.`);
   }
+  if (VISIBLE.test(value)) return value;
   if (value.trim() === "") throw invalid(`Give a ${name}: it is empty.`);
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x1f\x7f]/.test(value) || value !== value.trim()) {
@@ -117,27 +155,21 @@ export function checkText(value: unknown, name: string): string {
   return value;
 }
 
-/** What a header value may hold. */
-const SENDABLE = /^[\x21-\x7e]+$/;
-
 /** Checks an API key, the argument `name`. */
 export function checkKey(value: unknown, name = "key"): string {
   const key = checkText(value, name);
-  if (!SENDABLE.test(key)) throw invalid(`Check the ${name}: it cannot be sent in a header.`);
+  if (!VISIBLE.test(key)) throw invalid(`Check the ${name}: it cannot be sent in a header.`);
   return key;
 }
 
 /** Checks a client identifier (RFC 6749 §2.2) for what gets into it by copying. */
 export function checkClientId(value: unknown): string {
   const clientId = checkText(value, "clientId");
-  if (PLAIN_TEXT.test(clientId)) return clientId;
-  if (!/^[\x21-\x7e]+$/.test(clientId) || /["'<>]/.test(clientId)) {
-    throw invalid(
-      "Copy the clientId again, as it is registered: it has a space, quote, angle bracket or " +
-        "special character in it.",
-    );
-  }
-  return clientId;
+  if (VISIBLE.test(clientId) && !/["'<>]/.test(clientId)) return clientId;
+  throw invalid(
+    "Copy the clientId again, as it is registered: it has a space, quote, angle bracket or " +
+      "special character in it.",
+  );
 }
 
 /** Scopes of Planet's server, for those who nearly wrote one. */
@@ -175,49 +207,51 @@ function checkServer(value: unknown, name: string): string {
   );
 }
 
-function checkEnvironment(environment: PlanetEnvironment): void {
+/** Checks an environment; the answer holds what this library knows of it, and nothing else. */
+function checkEnvironment(environment: PlanetEnvironment): PlanetEnvironment {
   if (typeof environment !== "object" || environment === null) {
     throw new TypeError("environment must be a PlanetEnvironment.");
   }
-  checkServer(environment.userAuthServer, "environment.userAuthServer");
-  checkServer(environment.m2mAuthServer, "environment.m2mAuthServer");
-  checkServer(environment.apiBaseUrl, "environment.apiBaseUrl");
-  const { audiences } = environment;
+  const { allowedOrigins, apiBaseUrl, audiences, m2mAuthServer, userAuthServer } = environment;
+  checkServer(userAuthServer, "environment.userAuthServer");
+  checkServer(m2mAuthServer, "environment.m2mAuthServer");
+  checkServer(apiBaseUrl, "environment.apiBaseUrl");
   if (!Array.isArray(audiences)) {
     throw new TypeError("environment.audiences must be an array of strings.");
   }
   for (const audience of audiences) checkText(audience, "environment.audiences");
-}
-
-function checkFunction(value: unknown, name: string): void {
-  if (value !== undefined && typeof value !== "function") {
-    throw new TypeError(`${name} must be a function.`);
-  }
-}
-
-function checkProvider(provider: ObjectStorageProvider | null): void {
-  for (const method of ["load", "save", "exists", "mtime", "rename"] as const) {
-    if (typeof provider?.[method] !== "function") {
-      throw new TypeError(`storageProvider must have the method ${method}().`);
-    }
-  }
+  const origins = allowedOrigins === undefined ? {} : { allowedOrigins };
+  return { userAuthServer, m2mAuthServer, audiences, apiBaseUrl, ...origins };
 }
 
 /** Checks what all kinds of session share. */
 export function checkSessionOptions(options: SessionOptions): CheckedOptions {
-  const { clock = systemClock, environment = PRODUCTION, storageProvider } = options;
-  const { fetch, onEvent, waitUntil } = options;
-  if (environment !== PRODUCTION) checkEnvironment(environment);
+  const { clock = systemClock, saveStateToStorage, storageProvider } = options;
+  const environment = options.environment === undefined || options.environment === PRODUCTION
+    ? PRODUCTION
+    : checkEnvironment(options.environment);
   const origins = options.allowedOrigins ?? environment.allowedOrigins ?? [environment.apiBaseUrl];
   if (!Array.isArray(origins)) throw new TypeError("allowedOrigins must be an array of strings.");
-  checkFunction(fetch, "fetch");
-  checkFunction(onEvent, "onEvent");
-  checkFunction(waitUntil, "waitUntil");
-  if (storageProvider !== undefined) checkProvider(storageProvider);
+  for (const name of ["fetch", "onEvent", "waitUntil"] as const) {
+    const value = options[name];
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`${name} must be a function.`);
+    }
+  }
+  if (saveStateToStorage !== undefined && typeof saveStateToStorage !== "boolean") {
+    throw new TypeError("saveStateToStorage must be true or false.");
+  }
+  if (storageProvider !== undefined) {
+    for (const method of ["load", "save", "exists", "mtime", "rename"] as const) {
+      if (typeof storageProvider?.[method] !== "function") {
+        throw new TypeError(`storageProvider must have the method ${method}().`);
+      }
+    }
+  }
   return {
     clock,
     environment,
-    allowedOrigins: environment === PRODUCTION && options.allowedOrigins === undefined
+    allowedOrigins: origins === PRODUCTION.allowedOrigins
       ? origins
       : origins.map((origin) => checkServer(origin, "allowedOrigins")),
   };
