@@ -69,9 +69,13 @@ export {
   ServerError,
   TooManyRequests,
 } from "./lib/errors.ts";
-export type { AuthEvent } from "./lib/events.ts";
+export type { AuthEvent, LoginStep } from "./lib/events.ts";
 export type { LoginOptions } from "./lib/sign_in/person.ts";
-export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
+export type {
+  AuthorizationRequest,
+  DeviceAuthorization,
+  LoginProgress,
+} from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
