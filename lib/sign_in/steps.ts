@@ -11,6 +11,7 @@ import { readRequest } from "../callback/handler.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 import type { Clock } from "../waiting.ts";
 
@@ -21,7 +22,7 @@ import type { Clock } from "../waiting.ts";
  * `console.log` does not show: keep it where the person's browser cannot read it, such as a session
  * on the server, and for that person alone. Whoever has it and the answer is signed in.
  */
-export interface AuthorizationRequest {
+export interface AuthorizationRequest extends JsonObject {
   /** Where the person's browser must go (RFC 6749 §4.1.1). */
   authorization_url: string;
   /** Where the answer comes (RFC 6749 §3.1.2). */

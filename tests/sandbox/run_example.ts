@@ -89,7 +89,9 @@ export async function exampleWorld(): Promise<ExampleWorld> {
   const callbackUrl = `http://localhost:${await freePort()}`;
   const sandbox = await startSandbox({ callbackUrl });
   // The store that is an example for one's own has names of its own, and a database is a file.
-  const { path: home, remove } = await tempFolder({ unwatched: /(^|\/)\.planet-(demo|edge)\// });
+  const { path: home, remove } = await tempFolder({
+    unwatched: /(^|\/)\.planet-(demo|edge|web)\//,
+  });
   const close = async () => {
     await sandbox.close();
     await remove();
