@@ -29,15 +29,16 @@ export type {
   M2MOptions,
   SessionOptions,
   SessionOrigin,
-} from "./lib/options.ts";
+} from "./lib/setup.ts";
+export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
 export type {
-  CallOptions,
   ClientOptions,
   DataAPI,
   Item,
   ItemSort,
   ListSearchesOptions,
+  PageOptions,
   QuickSearchRequest,
   RunSearchOptions,
   Search,
@@ -48,10 +49,10 @@ export type {
 export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
 export type { GeometryLike } from "./lib/clients/geometry.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
-export type { Clock } from "./lib/waiting.ts";
-export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION } from "./lib/environment.ts";
+export type { Clock } from "./lib/runtime.ts";
 export {
   ApiError,
+  type ApiErrorOptions,
   AuthError,
   type AuthErrorCode,
   type AuthErrorOptions,
@@ -69,7 +70,8 @@ export {
   ServerError,
   TooManyRequests,
 } from "./lib/errors.ts";
-export type { AuthEvent, LoginStep } from "./lib/events.ts";
+export type { AuthEvent, LoginStep, RequestEvent, SessionEvent } from "./lib/events.ts";
+export type { FetchLike } from "./lib/exchange.ts";
 export type { LoginOptions } from "./lib/sign_in/person.ts";
 export type {
   AuthorizationRequest,
@@ -80,24 +82,28 @@ export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";
 export type { ProfileEntry } from "./lib/profiles/profiles.ts";
-export type { RequestOptions, SessionLike } from "./lib/http/requester.ts";
+export type { Authorizer } from "./lib/http/plan.ts";
+export type {
+  CallOptions,
+  ListOptions,
+  OpenOptions,
+  Parameter,
+  RequestOptions,
+  SessionLike,
+} from "./lib/http/requester.ts";
 export { Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,
   EncryptedStorage,
   type EncryptedStorageOptions,
-} from "./lib/storage/encrypted.ts";
-export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
-export {
-  type KvAtomic,
-  type KvEntry,
-  type KvKey,
-  type KvLike,
   KvStorage,
   type KvStorageOptions,
-} from "./lib/storage/kv.ts";
-export { MemoryStorage } from "./lib/storage/memory.ts";
+  MemoryStorage,
+  type StorageKey,
+} from "./lib/storage/stores.ts";
+export type { KvAtomic, KvEntry, KvKey, KvLike } from "./lib/storage/kv_engine.ts";
+export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";
 export type {
   JsonObject,
@@ -107,4 +113,3 @@ export type {
   ObjectStorageProvider,
 } from "./lib/storage/objects.ts";
 export type { LoginUI } from "./lib/terminal/ui.ts";
-export { VERSION } from "./lib/environment.ts";

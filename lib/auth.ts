@@ -9,47 +9,46 @@
  */
 
 import {
-  BUILTIN_NAMES,
-  type ClientSettings,
-  isKey,
-  isService,
-  type KeySettings,
-  normalizeProfileName,
-  parseCallbackUrl,
-  type PrivateKeySource,
-  profileKey,
-} from "./client.ts";
-import type { PlanetEnvironment } from "./environment.ts";
-import { AuthError } from "./errors.ts";
-import { authenticatedFetch } from "./http/fetch.ts";
-import type { Authorizer } from "./http/follow_up.ts";
-import { Keeper } from "./keeper/keeper.ts";
-import { StoredSession } from "./keeper/stored_session.ts";
-import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/client_auth.ts";
-import {
   type AuthCodeOptions,
+  BUILTIN_NAMES,
   checkClientId,
   checkKey,
   checkScopes,
   checkSessionOptions,
   checkText,
+  type ClientSettings,
   type DefaultSessionOptions,
   type DeviceCodeOptions,
   invalid,
+  isKey,
+  isService,
+  type KeySettings,
   type ListProfilesOptions,
   type M2MOptions,
+  normalizeProfileName,
+  parseCallbackUrl,
+  type PlanetEnvironment,
+  type PrivateKeySource,
+  profileKey,
   type SessionOptions,
   type Setup,
-} from "./options.ts";
+} from "./setup.ts";
+import { AuthError } from "./errors.ts";
+import type { FetchLike } from "./exchange.ts";
+import { authenticatedFetch } from "./http/fetch.ts";
+import type { Authorizer } from "./http/plan.ts";
+import { Keeper } from "./keeper/keeper.ts";
+import { StoredSession } from "./keeper/stored_session.ts";
+import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
 import type { SignIn } from "./sign_in/sign_in.ts";
 import type { AuthorizationRequest, DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
-import type { JsonObject } from "./storage/objects.ts";
-import { type ChosenStorage, openSessionStorage, readNamedFile } from "./storage/select.ts";
+import type { ChosenStorage, JsonObject } from "./storage/objects.ts";
+import { openSessionStorage, readNamedFile } from "./storage/select.ts";
 
 /** Scopes of a person's session: API calls, and a refresh token so that signing in once is enough. */
 const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
@@ -75,7 +74,8 @@ export class Auth implements AsyncDisposable {
   /** The servers that this session is for. */
   readonly environment: PlanetEnvironment;
   /**
-   * `fetch` with the session's credentials. Bound, so it can be handed on.
+   * `fetch` with the session's credentials. Bound, so it can be handed on. A path such as
+   * `/data/v1/searches` counts from the API's origin.
    *
    * Refuses an origin outside the allow-list, drops the token on a redirect
    * that leaves it, and repeats a request once where a 401 can be mended by
@@ -84,7 +84,7 @@ export class Auth implements AsyncDisposable {
    * @throws {AuthError} `untrusted_origin`; `login_required`, `session_expired` and the
    *   other codes of a renewal. Failures of the request itself are those of `fetch`.
    */
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: typeof globalThis.fetch & FetchLike;
 
   readonly #setup: Setup;
   readonly #keeper: Keeper<OAuthClient> | undefined;
@@ -111,10 +111,10 @@ export class Auth implements AsyncDisposable {
     } else {
       const { clock } = checked;
       const { onEvent, saveClientSecret, waitUntil } = options;
-      const { writesClient } = setup;
+      const { members, writesClient } = setup;
       const open = () => this.#storage();
-      const parts = { profileName, client, writesClient, saveClientSecret, open, clock, onEvent };
-      this.#session = new StoredSession(parts);
+      const who = { profileName, client, members, writesClient, saveClientSecret };
+      this.#session = new StoredSession({ ...who, open, clock, onEvent });
       authorizer = this.#keeper = new Keeper(this.#session, {
         server: () => this.#oauth(),
         waitUntil,
@@ -123,7 +123,8 @@ export class Auth implements AsyncDisposable {
     }
     this.fetch = authenticatedFetch(authorizer, {
       allowedOrigins: checked.allowedOrigins,
-      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+      baseUrl: checked.environment.apiBaseUrl,
+      fetch: options.fetch,
     });
   }
 
@@ -623,7 +624,10 @@ export class Auth implements AsyncDisposable {
     const { tokens } = await this.#keeperFor(call).known();
     const value = tokens?.[part];
     if (value !== undefined) return value;
-    throw this.#session!.needsPerson(`has no ${tokens === undefined ? "session" : what}`);
+    const found = tokens === undefined ? await this.#session!.read() : undefined;
+    throw this.#session!.needsPerson(
+      found === undefined || found.kind === "own" ? `has no ${what}` : found,
+    );
   }
 
   #keeperFor(call: string): Keeper<OAuthClient> {

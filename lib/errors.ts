@@ -38,18 +38,37 @@ export type AuthErrorCode =
   | "unsupported_runtime"
   | "untrusted_origin";
 
+/** Marks the classes of this file, so that two copies of the package in one program understand each other. */
+const KIND: unique symbol = Symbol.for("@planet-community/planet.error") as never;
+
+/** The kind of a class of this file, told by its prototype alone, not by those that it extends. */
+function kindOf(prototype: object): unknown {
+  return Object.hasOwn(prototype, KIND) ? (prototype as Record<symbol, unknown>)[KIND] : undefined;
+}
+
 /** Base of every error that this library defines. */
 export class PlanetError extends Error {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "PlanetError";
+
+  /** Whether `value` is an error of this class, or of the same class of another copy of this package. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    const kind = kindOf(this.prototype);
+    if (kind === undefined || typeof value !== "object") return false;
+    for (let at = value; at !== null; at = Object.getPrototypeOf(at)) {
+      if (kindOf(at) === kind) return true;
+    }
+    return false;
+  }
 }
 
 /** What an {@linkcode AuthError} may carry besides its message. */
 export interface AuthErrorOptions extends ErrorOptions {
   /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
-  oauthError?: string;
+  oauthError?: string | undefined;
   /** Earliest time at which asking again makes sense, in epoch milliseconds. */
-  retryAt?: number;
+  retryAt?: number | undefined;
 }
 
 /**
@@ -87,6 +106,25 @@ export class AuthError extends PlanetError {
   }
 }
 
+/** A value that JSON can hold. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
+
+/** A JSON object, as stored under one key. */
+export interface JsonObject {
+  /** A member; absent members read as `undefined`. */
+  [member: string]: JsonValue | undefined;
+}
+
+/** What an {@linkcode ApiError} may carry besides its message, status and body. */
+export interface ApiErrorOptions extends ErrorOptions {
+  /** Headers of the answer. */
+  headers?: Headers | undefined;
+  /** URL that was asked for, without its query. */
+  url?: string | undefined;
+  /** Earliest time at which asking again makes sense, in epoch milliseconds. */
+  retryAt?: number | undefined;
+}
+
 /**
  * A Planet API refused a request; `status` and `body` are what it answered.
  *
@@ -99,7 +137,8 @@ export class AuthError extends PlanetError {
  *   await session.request("GET", "/data/v1/searches/no-such-search");
  * } catch (error) {
  *   if (!(error instanceof ApiError)) throw error;
- *   console.error(error.status, error.body); // 404 …
+ *   console.error(error.message); // Check the identifier: GET https://… was answered 404: "…"
+ *   console.error(error.status, error.detail); // 404 { … }
  * }
  * ```
  */
@@ -110,12 +149,28 @@ export class ApiError extends PlanetError {
   readonly status: number;
   /** Body of the answer, as text, at most 64 KiB of it. */
   readonly body: string;
+  /** The body, if it is JSON. */
+  declare readonly detail?: JsonValue;
+  /** Headers of the answer, but for cookies and links. */
+  readonly headers: Headers;
+  /** URL that was asked for, without its query. */
+  readonly url: string;
+  /** Earliest time at which asking again makes sense, in epoch milliseconds, if the API says so. */
+  declare readonly retryAt?: number;
 
   /** Creates an error for an answer with `status` and `body`. */
-  constructor(message: string, status: number, body: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(message: string, status: number, body: string, options: ApiErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.status = status;
     this.body = body;
+    this.headers = options.headers ?? new Headers();
+    this.url = options.url ?? "";
+    if (options.retryAt !== undefined) this.retryAt = options.retryAt;
+    try {
+      this.detail = JSON.parse(body);
+    } catch {
+      // It is no JSON, and the parser's own message would quote it.
+    }
   }
 }
 
@@ -189,4 +244,25 @@ export class GeoJSONError extends ClientError {
 export class FeatureError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "FeatureError";
+}
+
+const CLASSES = {
+  PlanetError,
+  AuthError,
+  ApiError,
+  BadQuery,
+  InvalidAPIKey,
+  NoPermission,
+  MissingResource,
+  Conflict,
+  TooManyRequests,
+  ServerError,
+  BadGateway,
+  ClientError,
+  PagingError,
+  GeoJSONError,
+  FeatureError,
+};
+for (const [kind, { prototype }] of Object.entries(CLASSES)) {
+  Object.defineProperty(prototype, KIND, { value: kind });
 }

@@ -118,3 +118,66 @@ type DistributedOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> 
 
 /** An event before the session that tells it names its profile. */
 export type UnnamedEvent = DistributedOmit<AuthEvent, "profileName">;
+
+/** What every {@linkcode SessionEvent} tells of its request. */
+export interface RequestEvent {
+  /** Method of the request. */
+  readonly method: string;
+  /** Origin and path, without the query; of a link of an API the origin alone. */
+  readonly url: string;
+  /** How often it was sent by now, from 1 on. */
+  readonly attempt: number;
+  /** How long it took or takes, in milliseconds; 0 of a request that is just sent. */
+  readonly ms: number;
+}
+
+/** Something happened to a request of a `Session`; tell apart by `type`. Holds no secret. */
+export type SessionEvent =
+  | RequestEvent & {
+    /** It is sent. */
+    readonly type: "request";
+  }
+  | RequestEvent & {
+    /** It was answered; `ms` counts from the request. */
+    readonly type: "answer";
+    /** HTTP status. */
+    readonly status: number;
+  }
+  | RequestEvent & {
+    /** It was not answered, or the answer broke off; `ms` counts from the request. */
+    readonly type: "failure";
+    /** Why: an `AuthErrorCode`, or the name of another error. */
+    readonly code: string;
+  }
+  | RequestEvent & {
+    /** It will be sent again in `ms`. */
+    readonly type: "pause";
+    /** When, in epoch milliseconds. */
+    readonly retryAt: number;
+    /** Status that it was answered with. */
+    readonly status?: number;
+    /** Why it was not answered. */
+    readonly code?: string;
+  }
+  | RequestEvent & {
+    /** It is sent again, `ms` after the attempt before. */
+    readonly type: "repetition";
+    /** Status that it was answered with. */
+    readonly status?: number;
+    /** Why it was not answered. */
+    readonly code?: string;
+  }
+  | RequestEvent & {
+    /** It waited for `ms`, since the session sends no more at once or in a second. */
+    readonly type: "throttling";
+  }
+  | {
+    /** A list ended at its limit, and there is more. */
+    readonly type: "limit";
+    /** Method of the list's request. */
+    readonly method: string;
+    /** Origin and path of its last page. */
+    readonly url: string;
+    /** The limit. */
+    readonly limit: number;
+  };

@@ -11,10 +11,10 @@ import {
   type KeySettings,
   type ProfileClient,
   profileKey,
-} from "./client.ts";
+  type SessionOrigin,
+} from "./setup.ts";
 import type { KnownState, TokenState } from "./keeper/keeper.ts";
-import type { SessionOrigin } from "./options.ts";
-import type { ChosenStorage } from "./storage/select.ts";
+import type { ChosenStorage } from "./storage/objects.ts";
 
 /** How a session stands; times are epoch milliseconds. Holds no secret. */
 export interface SessionReport extends SessionOrigin {

@@ -10,23 +10,38 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions, DataAPI } from "./clients/data.ts";
 import { DataClient } from "./clients/lazy.ts";
-import { VERSION } from "./environment.ts";
-import { ClientError } from "./errors.ts";
-import type { Requester, RequestOptions } from "./http/requester.ts";
-import { type Clock, systemClock } from "./waiting.ts";
+import { ClientError, type JsonObject } from "./errors.ts";
+import type { SessionEvent } from "./events.ts";
+import type { FetchLike } from "./exchange.ts";
+import { asFetch } from "./http/fetch.ts";
+import type { Authorizer } from "./http/plan.ts";
+import type { ListOptions, OpenOptions, Requester, RequestOptions } from "./http/requester.ts";
+import { type Clock, systemClock } from "./runtime.ts";
+import { type PlanetEnvironment, VERSION } from "./setup.ts";
 
 /** How a {@linkcode Session} treats Planet's APIs. */
 export interface SessionHttpOptions {
-  /** Most repetitions of a request after 429, 502 or a lost connection; default 5. */
-  maxRetries?: number;
+  /** Most repetitions of a request, after failures that permit one; default 5. */
+  maxRetries?: number | undefined;
   /** Requests that start in a second, evenly spaced; default 10, 0 means no limit. */
-  requestsPerSecond?: number;
+  requestsPerSecond?: number | undefined;
   /** Requests at once; default 50, 0 means no limit. */
-  maxConcurrent?: number;
-  /** Longest time for an answer to come, in milliseconds; default 125,000. */
-  timeoutMs?: number;
+  maxConcurrent?: number | undefined;
+  /**
+   * Longest silence, in milliseconds: before the answer, and between two parts of it or of a body that is
+   * sent; default 125,000.
+   */
+  timeoutMs?: number | undefined;
+  /** Is told what happens to every request, for logs and traces; no query and no secret is in it. */
+  onEvent?: ((event: SessionEvent) => void) | undefined;
   /** Replaces the system's clock, for tests. */
-  clock?: Clock;
+  clock?: Clock | undefined;
+  /** The servers, for an `Authorizer`; default: `PRODUCTION`. An `Auth` has its own. */
+  environment?: PlanetEnvironment | undefined;
+  /** Origins that may receive the header of an `Authorizer`; default: those of the environment. */
+  allowedOrigins?: readonly string[] | undefined;
+  /** Sends the requests for an `Authorizer`; default: the runtime's. An `Auth` has its own. */
+  fetch?: FetchLike | undefined;
 }
 
 const DEFAULTS = {
@@ -34,28 +49,20 @@ const DEFAULTS = {
   requestsPerSecond: 10,
   maxConcurrent: 50,
   timeoutMs: 125_000,
-} as const;
+};
 
 /** Longest time that a timer can wait, in milliseconds. */
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
 
-function checkOptions(options: SessionHttpOptions): Required<SessionHttpOptions> {
-  const checked = { clock: systemClock, ...DEFAULTS, ...defined(options) };
-  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
-    const value: unknown = checked[name];
-    if (typeof value !== "number") throw new TypeError(`${name} must be a number.`);
-    const isWhole = Number.isInteger(value) || name === "requestsPerSecond";
-    if (!(value >= (name === "timeoutMs" ? 1 : 0)) || value > LONGEST_TIMEOUT_MS || !isWhole) {
-      throw new ClientError(`Give ${name} a whole number from 0 on: ${value} is none.`);
-    }
+/** Checks a number of the options, of a session or of one call. */
+function checkNumber(name: keyof typeof DEFAULTS, value: unknown = DEFAULTS[name]): number {
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number.`);
+  const isWhole = Number.isInteger(value) || name === "requestsPerSecond";
+  const least = name === "timeoutMs" ? 1 : 0;
+  if (!(value >= least) || value > LONGEST_TIMEOUT_MS || !isWhole) {
+    throw new ClientError(`Give ${name} a whole number from ${least} on: ${value} is none.`);
   }
-  return checked;
-}
-
-function defined<T extends object>(options: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
+  return value;
 }
 
 /**
@@ -81,32 +88,46 @@ export class Session {
    * @throws {AuthError} `network`, `timeout` after all retries; `untrusted_origin`, and those of
    *   a renewal.
    */
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: typeof globalThis.fetch & FetchLike;
 
-  readonly #auth: Auth | undefined;
-  readonly #options: Required<SessionHttpOptions>;
+  readonly #auth: Auth | Authorizer | undefined;
+  readonly #options: SessionHttpOptions & typeof DEFAULTS & { clock: Clock };
   #opened: Promise<Requester> | undefined;
 
   /**
-   * Uses `auth`, or else the session of `Auth.fromUserDefaultSession()`, which is
-   * looked up at the first call. Nothing is read or sent yet.
+   * Uses `auth`, or anything else that has `authorization()`; without it the session of
+   * `Auth.fromUserDefaultSession()`, which is looked up at the first call. Nothing is read or sent yet.
    *
    * @throws {ClientError} For an option out of its range; a `TypeError` for one of the wrong type.
    */
-  constructor(auth?: Auth, options: SessionHttpOptions = {}) {
-    if (auth !== undefined && typeof auth?.fetch !== "function") {
+  constructor(auth?: Auth | Authorizer, options: SessionHttpOptions = {}) {
+    const { authorization, fetch } = Object(auth);
+    if (auth !== undefined && typeof (authorization ?? fetch) !== "function") {
       throw new TypeError("Pass an Auth to Session, or nothing for the user's default session.");
     }
+    const { clock = systemClock, onEvent } = options;
+    if (onEvent !== undefined && typeof onEvent !== "function") {
+      throw new TypeError("onEvent must be a function.");
+    }
     this.#auth = auth;
-    this.#options = checkOptions(options);
-    this.fetch = async (input, init) => await (await this.#open()).fetch(input, init);
+    this.#options = {
+      ...options,
+      clock,
+      maxConcurrent: checkNumber("maxConcurrent", options.maxConcurrent),
+      maxRetries: checkNumber("maxRetries", options.maxRetries),
+      requestsPerSecond: checkNumber("requestsPerSecond", options.requestsPerSecond),
+      timeoutMs: checkNumber("timeoutMs", options.timeoutMs),
+    };
+    this.fetch = asFetch(async (input, init) => await (await this.#open()).fetch(input, init));
   }
 
   /**
    * Sends a request and waits for the whole answer.
    *
-   * Repeats it after 429, 502 and lost connections, at most 5 times, after a
-   * growing pause or the one that `Retry-After` names.
+   * Repeats it at most 5 times, after a growing pause or the one that `Retry-After` names: after 429 and
+   * if no connection was opened, whatever it does; after 500, 502, 503, 504, a lost answer and the time
+   * limit only if doing it twice does no harm (GET, HEAD, PUT, DELETE, OPTIONS, `idempotent`). A POST
+   * or PATCH that may have been done is not sent again: the error says so.
    *
    * @param method HTTP method.
    * @param url Absolute URL, or a path from the API's origin, such as `/data/v1/searches`.
@@ -117,7 +138,40 @@ export class Session {
    *   a renewal.
    */
   async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
-    return await (await this.#open()).request(method, url, options);
+    return await (await this.#open(options)).request(method, url, options);
+  }
+
+  /**
+   * Lists what an API has, page by page, each asked for when the list gets there: `_links._next`,
+   * `_links.next`, `links[]` and `meta.next` lead to the next one.
+   *
+   * @example All collections of features
+   * ```ts
+   * import { Auth, Session } from "@planet-community/planet";
+   *
+   * const session = new Session(Auth.fromEnv());
+   * const list = session.list("GET", "/features/v1/ogc/my/collections", {
+   *   member: "collections",
+   *   limit: 0,
+   * });
+   * for await (const { id, title } of list) console.log(id, title);
+   * ```
+   *
+   * @throws {PagingError} If the pages lead in a circle, or one is none; else as `request()`.
+   */
+  async *list(method: string, url: string, options: ListOptions): AsyncIterable<JsonObject> {
+    yield* (await this.#open(options)).list(method, url, options);
+  }
+
+  /**
+   * Asks for a link that an API gave, such as the `location` of an asset: with the session's credentials
+   * if its origin may have them, else without, by https only. The body comes as a stream, under the
+   * time limit; an answer is an answer, whatever its status. The link gets into no error or event.
+   *
+   * @throws {AuthError} As `fetch`; `untrusted_origin` for a link elsewhere that is not https.
+   */
+  async open(link: string, options: OpenOptions = {}): Promise<Response> {
+    return await (await this.#open(options)).open(link, options);
   }
 
   /**
@@ -130,7 +184,8 @@ export class Session {
     throw new ClientError('Ask for the client "data": there is no other one yet.');
   }
 
-  #open(): Promise<Requester> {
+  #open(call: { maxRetries?: number | undefined } = {}): Promise<Requester> {
+    checkNumber("maxRetries", call.maxRetries);
     return this.#opened ??= this.#load().catch((error) => {
       this.#opened = undefined;
       throw error;
@@ -140,11 +195,9 @@ export class Session {
   async #load(): Promise<Requester> {
     const { Requester } = await import("./http/requester.ts");
     const auth = this.#auth ?? await (await import("./auth.ts")).Auth.fromUserDefaultSession();
-    return new Requester({
-      ...this.#options,
-      baseUrl: auth.environment.apiBaseUrl,
-      fetch: auth.fetch,
-      headers: { "user-agent": `planet-typescript/${VERSION}`, "x-planet-app": "typescript-sdk" },
+    return Requester.over(auth, this.#options, {
+      "user-agent": `planet-typescript/${VERSION}`,
+      "x-planet-app": "typescript-sdk",
     });
   }
 }

@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Auth } from "../lib/auth.ts";
-import type { SessionOptions } from "../lib/options.ts";
-import { PRODUCTION } from "../lib/environment.ts";
+import { PRODUCTION, type SessionOptions } from "../lib/setup.ts";
 import { AuthError } from "../lib/errors.ts";
 import type { AuthEvent } from "../lib/events.ts";
-import { MemoryStorage } from "../lib/storage/memory.ts";
+import { MemoryStorage } from "../lib/storage/stores.ts";
 import type { JsonObject } from "../lib/storage/objects.ts";
 import { secret } from "./_support/canaries.ts";
 import { type FakeClock, fakeClock } from "./_support/fake_clock.ts";

@@ -17,28 +17,25 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
   "lib/auth.ts",
-  "lib/keeper/stored_session.ts",
-  "lib/client.ts",
   "lib/clients/lazy.ts",
-  "lib/environment.ts",
   "lib/errors.ts",
   "lib/http/fetch.ts",
   "lib/keeper/keeper.ts",
+  "lib/keeper/stored_session.ts",
   "lib/planet.ts",
   "lib/runtime.ts",
   "lib/session.ts",
-  "lib/storage/encrypted.ts",
+  "lib/setup.ts",
   "lib/storage/file.ts",
-  "lib/storage/kv.ts",
-  "lib/storage/memory.ts",
+  "lib/storage/objects.ts",
   "lib/storage/select.ts",
+  "lib/storage/stores.ts",
   "lib/token.ts",
-  "lib/waiting.ts",
   "mod.ts",
 ];
 
 /** Bytes of the bundles, minified and compressed, that no change may go beyond unnoticed. */
-const BUDGET = { atOnce: 11_700, everything: 68_000 };
+const BUDGET = { atOnce: 19_500, everything: 72_000 };
 
 /** The modules that importing `entry` loads at once. */
 function loadedBy(entry: string): { modules: string[]; others: string[] } {

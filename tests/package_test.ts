@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../lib/environment.ts";
+import { VERSION } from "../lib/setup.ts";
 import { execFileSync, spawnSync } from "./_support/child_process.ts";
 import { test } from "./_support/harness.ts";
 

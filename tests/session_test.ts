@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Auth } from "../lib/auth.ts";
 import { AuthError, ClientError, MissingResource } from "../lib/errors.ts";
 import { Session, type SessionHttpOptions } from "../lib/session.ts";
-import { VERSION } from "../lib/environment.ts";
+import { VERSION } from "../lib/setup.ts";
 import { secret } from "./_support/canaries.ts";
 import { fakeClock } from "./_support/fake_clock.ts";
 import { FakeResponse, fakeServer, type FakeServerOptions } from "./_support/fake_server.ts";
@@ -84,7 +84,7 @@ test("Session.fetch is fetch with limits and retries; an answer is an answer", a
   });
   const { fetch } = session;
   const url = `${server.environment.apiBaseUrl}/x`;
-  const response = await fetch(new Request(url, { method: "POST", body: "b" }));
+  const response = await fetch(new Request(url, { method: "PUT", body: "b" }));
   assertEquals([response.status, await response.text()], [404, "gone"]);
   assertEquals(bodies, ["b", "b", "b"]);
   assertEquals(

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Loopback } from "../client.ts";
+import type { Loopback } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 
@@ -43,9 +43,9 @@ export type RenderCallbackPage = (page: CallbackPage) => string | undefined;
 /** How pages are written. */
 export interface PageOptions {
   /** Name of the application. */
-  applicationName?: string;
+  applicationName?: string | undefined;
   /** Replaces the built-in pages. */
-  callbackPage?: RenderCallbackPage;
+  callbackPage?: RenderCallbackPage | undefined;
 }
 
 /** What the listener waits for. */

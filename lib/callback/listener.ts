@@ -4,10 +4,9 @@
  * @module
  */
 
-import { type Loopback, parseCallbackUrl } from "../client.ts";
+import { type Loopback, parseCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
-import { runtime } from "../runtime.ts";
-import { abandonable } from "../waiting.ts";
+import { abandonable, runtime } from "../runtime.ts";
 import {
   type Bind,
   type BoundServer,

@@ -7,10 +7,13 @@
  * @module
  */
 
-import { ApiError, ClientError } from "../errors.ts";
-import { throughPages } from "../http/paging.ts";
-import type { SessionLike } from "../http/requester.ts";
-import type { JsonObject } from "../storage/objects.ts";
+import { ClientError, type JsonObject } from "../errors.ts";
+import {
+  asJson,
+  type CallOptions,
+  type RequestOptions,
+  type SessionLike,
+} from "../http/requester.ts";
 import { asGeometry, type GeometryLike } from "./geometry.ts";
 
 /** A saved or quick search, as the API describes it. */
@@ -34,28 +37,26 @@ export type ItemSort = "published desc" | "published asc" | "acquired desc" | "a
 /** Kind of searches to list. */
 export type SearchType = "any" | "saved" | "quick";
 
-/** Ends a call; its promise rejects with the signal's reason. */
-export interface CallOptions {
-  /** Ends the call. */
-  signal?: AbortSignal;
+/** How a list is asked for. */
+export interface PageOptions extends CallOptions {
+  /** Most objects; default 100, 0 means all. */
+  limit?: number | undefined;
+  /** Objects in each page, at most 250; default: as the API likes. */
+  pageSize?: number | undefined;
 }
 
 /** How searches are listed. */
-export interface ListSearchesOptions extends CallOptions {
+export interface ListSearchesOptions extends PageOptions {
   /** Order; default `created desc`. */
-  sort?: SearchListSort;
+  sort?: SearchListSort | undefined;
   /** Which ones; default `any`. */
-  searchType?: SearchType;
-  /** Most searches; default 100, 0 means all. */
-  limit?: number;
+  searchType?: SearchType | undefined;
 }
 
 /** How the items of a search are listed. */
-export interface RunSearchOptions extends CallOptions {
+export interface RunSearchOptions extends PageOptions {
   /** Order; default `published desc`. */
-  sort?: ItemSort;
-  /** Most items; default 100, 0 means all. */
-  limit?: number;
+  sort?: ItemSort | undefined;
 }
 
 /** A saved search to create, or what to make of one. */
@@ -67,9 +68,9 @@ export interface SearchRequest {
   /** Name of the search. */
   name: string;
   /** Whether new results are sent by e-mail every day; default false. */
-  enableEmail?: boolean;
+  enableEmail?: boolean | undefined;
   /** Area that items must meet. */
-  geometry?: GeometryLike;
+  geometry?: GeometryLike | undefined;
 }
 
 /** A quick search. */
@@ -77,17 +78,17 @@ export interface QuickSearchRequest extends RunSearchOptions {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
   /** What items must fulfil; default: everything. */
-  searchFilter?: JsonObject;
+  searchFilter?: JsonObject | undefined;
   /** Name of the search; default: its identifier. */
-  name?: string;
+  name?: string | undefined;
   /** Area that items must meet. */
-  geometry?: GeometryLike;
+  geometry?: GeometryLike | undefined;
 }
 
 /** Options of a client. */
 export interface ClientOptions {
   /** Where the API is; default: that of the session's environment. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
 }
 
 const LIST_SORTS: readonly string[] = ["created desc", "created asc"];
@@ -98,7 +99,7 @@ const ITEM_SORTS: readonly string[] = [
   "acquired asc",
 ];
 const SEARCH_TYPES: readonly string[] = ["any", "saved", "quick"];
-const DEFAULT_LIMIT = 100;
+const LARGEST_PAGE = 250;
 
 /** Checks one of several words, in any case; the first is the default, which is not sent. */
 function choose(name: string, value: unknown, words: readonly string[]): string | undefined {
@@ -111,12 +112,11 @@ function choose(name: string, value: unknown, words: readonly string[]): string 
   return word === words[0] ? undefined : word;
 }
 
-function checkLimit(limit: unknown = DEFAULT_LIMIT): number {
-  if (typeof limit !== "number") throw new TypeError("limit must be a number.");
-  if (!Number.isInteger(limit) || limit < 0) {
-    throw new ClientError("Give limit a whole number, or 0 for all.");
-  }
-  return limit;
+function checkPageSize(size: unknown): number | undefined {
+  if (size === undefined) return undefined;
+  if (typeof size !== "number") throw new TypeError("pageSize must be a number.");
+  if (Number.isInteger(size) && size >= 1 && size <= LARGEST_PAGE) return size;
+  throw new ClientError(`Give pageSize a whole number from 1 to ${LARGEST_PAGE}.`);
 }
 
 /** Checks an identifier that becomes a segment of a path. */
@@ -187,42 +187,39 @@ export class DataAPI {
   /**
    * The searches of the account.
    *
-   * @throws {ClientError} For a wrong option; `ApiError` where the API refuses.
+   * @throws {ClientError} For a wrong option; `ApiError` if the API refuses.
    */
   async *listSearches(options: ListSearchesOptions = {}): AsyncIterable<Search> {
     const params = {
       _sort: choose("sort", options.sort, LIST_SORTS),
       search_type: choose("searchType", options.searchType, SEARCH_TYPES),
     };
-    const limit = checkLimit(options.limit);
-    const first = await this.#json("GET", "/searches", { params, ...signalOf(options) });
-    yield* this.#pages<Search>(first, "searches", limit, options);
+    yield* this.#list<Search>("GET", "/searches", "searches", options, { params });
   }
 
   /**
    * One search.
    *
-   * @throws {MissingResource} Where there is no such search.
+   * @throws {MissingResource} If there is no such search.
    */
   async getSearch(searchId: string, options: CallOptions = {}): Promise<Search> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    return await this.#json("GET", path, signalOf(options)) as Search;
+    return await this.#json("GET", path, options) as Search;
   }
 
   /**
    * Creates a saved search.
    *
-   * @throws {ClientError} For a wrong value; `BadQuery` where the API refuses it.
+   * @throws {ClientError} For a wrong value; `BadQuery` if the API refuses it.
    */
   async createSearch(request: SearchRequest, options: CallOptions = {}): Promise<Search> {
-    const json = searchBody(request);
-    return await this.#json("POST", "/searches", { json, ...signalOf(options) }) as Search;
+    return await this.#json("POST", "/searches", options, { json: searchBody(request) }) as Search;
   }
 
   /**
    * Replaces a saved search.
    *
-   * @throws {MissingResource} Where there is no such search.
+   * @throws {MissingResource} If there is no such search.
    */
   async updateSearch(
     searchId: string,
@@ -230,106 +227,90 @@ export class DataAPI {
     options: CallOptions = {},
   ): Promise<Search> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    const json = searchBody(request);
-    return await this.#json("PUT", path, { json, ...signalOf(options) }) as Search;
+    return await this.#json("PUT", path, options, { json: searchBody(request) }) as Search;
   }
 
   /**
    * Deletes a saved search.
    *
-   * @throws {MissingResource} Where there is no such search.
+   * @throws {MissingResource} If there is no such search.
    */
   async deleteSearch(searchId: string, options: CallOptions = {}): Promise<void> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    await this.#session.request("DELETE", this.#base + path, signalOf(options));
+    await this.#session.request("DELETE", this.#base + path, ofCall(options));
   }
 
   /**
    * The items that a saved search finds.
    *
-   * @throws {ClientError} Where `searchId` is no UUID, or an option is wrong.
+   * @throws {ClientError} If `searchId` is no UUID, or an option is wrong.
    */
   async *runSearch(searchId: string, options: RunSearchOptions = {}): AsyncIterable<Item> {
     if (!/^[0-9a-f]{32}$/i.test(String(searchId).replace(/^urn:uuid:|[{}-]/g, ""))) {
       throw new ClientError("Give searchId the identifier of a search, which is a UUID.");
     }
     const params = { _sort: choose("sort", options.sort, ITEM_SORTS) };
-    const limit = checkLimit(options.limit);
     const path = `/searches/${segment("searchId", searchId)}/results`;
-    const first = await this.#json("GET", path, { params, ...signalOf(options) });
-    yield* this.#pages<Item>(first, "features", limit, options);
+    yield* this.#list<Item>("GET", path, "features", options, { params });
   }
 
   /**
    * The items that a quick search finds. The API keeps a quick search for about a month.
    *
-   * @throws {ClientError} For a wrong value; `BadQuery` where the API refuses it.
+   * @throws {ClientError} For a wrong value; `BadQuery` if the API refuses it.
    */
   async *search(request: QuickSearchRequest): AsyncIterable<Item> {
     const { geometry, itemTypes, name, searchFilter, sort } = request ?? {};
     const params = { _sort: choose("sort", sort, ITEM_SORTS) };
-    const limit = checkLimit(request?.limit);
     const json: JsonObject = {
       filter: checkFilter(searchFilter ?? { type: "AndFilter", config: [] }),
       item_types: checkItemTypes(itemTypes),
     };
     if (geometry !== undefined) json.geometry = asGeometry(geometry);
     if (name) json.name = name;
-    const first = await this.#json("POST", "/quick-search", {
-      json,
-      params,
-      ...signalOf(request),
-    });
-    yield* this.#pages<Item>(first, "features", limit, request);
+    yield* this.#list<Item>("POST", "/quick-search", "features", request, { json, params });
   }
 
   /**
    * One item.
    *
-   * @throws {MissingResource} Where there is no such item.
+   * @throws {MissingResource} If there is no such item.
    */
   async getItem(itemTypeId: string, itemId: string, options: CallOptions = {}): Promise<Item> {
-    const path = `/item-types/${segment("itemTypeId", itemTypeId)}/items/${
-      segment("itemId", itemId)
-    }`;
-    return await this.#json("GET", path, signalOf(options)) as Item;
+    const type = segment("itemTypeId", itemTypeId);
+    const path = `/item-types/${type}/items/${segment("itemId", itemId)}`;
+    return await this.#json("GET", path, options) as Item;
   }
 
   async #json(
     method: string,
     path: string,
-    options: Parameters<SessionLike["request"]>[2],
-  ): Promise<JsonObject> {
-    return await asJson(await this.#session.request(method, this.#base + path, options));
-  }
-
-  #pages<T extends JsonObject>(
-    first: JsonObject,
-    member: string,
-    limit: number,
     options: CallOptions,
-  ): AsyncIterable<T> {
-    const getPage = async (url: string) =>
-      await asJson(await this.#session.request("GET", url, signalOf(options)));
-    return throughPages(first, member, limit, getPage) as AsyncIterable<unknown> as AsyncIterable<
-      T
-    >;
+    more: RequestOptions = {},
+  ): Promise<JsonObject> {
+    const all = { ...more, ...ofCall(options) };
+    return await asJson(await this.#session.request(method, this.#base + path, all));
+  }
+
+  #list<Kind extends JsonObject>(
+    method: string,
+    path: string,
+    member: string,
+    options: PageOptions,
+    { json, params }: RequestOptions,
+  ): AsyncIterable<Kind> {
+    const { limit, pageSize } = options;
+    return this.#session.list(method, this.#base + path, {
+      ...ofCall(options),
+      json,
+      limit,
+      member,
+      params: { ...params, _page_size: checkPageSize(pageSize) },
+    }) as AsyncIterable<JsonObject> as AsyncIterable<Kind>;
   }
 }
 
-function signalOf({ signal }: CallOptions): CallOptions {
-  return signal === undefined ? {} : { signal };
-}
-
-/** Reads an answer as a JSON object; the parser's own message would quote the body. */
-async function asJson(response: Response): Promise<JsonObject> {
-  const value: unknown = await response.json().catch(() => undefined);
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as JsonObject;
-  }
-  throw new ApiError(
-    "Try again, or report this to Planet: an answer is no JSON object.",
-    response.status,
-    "",
-  );
+/** What every call may carry. */
+function ofCall({ maxRetries, signal }: CallOptions): CallOptions {
+  return { maxRetries, signal };
 }

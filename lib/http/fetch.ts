@@ -2,29 +2,39 @@
  * `fetch` with a session's credentials, for the origins that may have them.
  *
  * Follows redirects itself, so that the token does not travel to an origin
- * outside the allow-list, and repeats a request once where a 401 can be mended
- * by another token. Knows nothing of sessions, storage or retries.
+ * outside the allow-list, and repeats a request once if a 401 can be mended
+ * by another token. Knows nothing of sessions, storage or pauses.
  *
  * @module
  */
 
 import { AuthError } from "../errors.ts";
-import type { Authorizer } from "./follow_up.ts";
+import type { FetchLike } from "../exchange.ts";
+import type { Authorizer, Context, Sending } from "./plan.ts";
 
 /** How an authenticated `fetch` is made. */
 export interface AuthenticatedFetchOptions {
   /** Origins that may receive the header, as `URL.origin` has them. */
   readonly allowedOrigins: readonly string[];
+  /** Where a path such as `/data/v1/searches` begins; without it only whole URLs are taken. */
+  readonly baseUrl?: string | undefined;
   /** Replaces the global `fetch`, for proxies and tests. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: FetchLike | undefined;
 }
 
-/** Those that send with the runtime's own `fetch`. */
-const direct: WeakSet<typeof globalThis.fetch> = new WeakSet();
+/** A `fetch` that fits the runtime's own type, and takes what a session adds to a request. */
+export type AuthenticatedFetch =
+  & typeof globalThis.fetch
+  & ((input: string | URL | Request, init?: RequestInit, sending?: Sending) => Promise<Response>);
 
-/** Tells whether a `fetch` that was made here sends with the runtime's own, not the application's. */
-export function isDirect(fetch: typeof globalThis.fetch): boolean {
-  return direct.has(fetch);
+/**
+ * The URL that a text means: a whole one, or a path that begins with one slash.
+ *
+ * @throws A `TypeError` if it is neither, as `fetch` does.
+ */
+export function resolved(text: string, baseUrl: string | undefined): URL {
+  const isPath = baseUrl !== undefined && /^\/(?![/\\])/.test(text);
+  return new URL(isPath ? baseUrl.replace(/\/+$/, "") + text : text);
 }
 
 function refuse(url: URL): AuthError {
@@ -68,8 +78,8 @@ function withHeader(
 export function authenticatedFetch(
   authorizer: Authorizer,
   options: AuthenticatedFetchOptions,
-): typeof globalThis.fetch {
-  const { allowedOrigins, fetch: transport } = options;
+): AuthenticatedFetch {
+  const { allowedOrigins, baseUrl, fetch: transport } = options;
   // The slash ends the host for every reader of the URL.
   const prefixes = allowedOrigins.map((origin) => `${origin}/`);
   /** Tells whether a text begins with an allowed origin; `false` where that takes a closer look. */
@@ -79,48 +89,66 @@ export function authenticatedFetch(
     }
     return false;
   };
-  // The global one is looked up at each call, so that replacing it works.
-  const send = (url: string, init: RequestInit): Promise<Response> =>
-    (transport ?? globalThis.fetch)(url, init);
-  const sendWith = (
-    authorization: string,
-    url: string,
-    init: RequestInit | undefined,
-  ): Promise<Response> => {
+  const prepare = (authorization: string, init: RequestInit | undefined): RequestInit => {
     const headers = withHeader(init?.headers, authorization);
-    return send(url, { ...init, headers, redirect: "manual" });
+    return { ...init, ...(headers === undefined ? {} : { headers }), redirect: "manual" };
+  };
+  const context: Context = {
+    authorizer,
+    origins: allowedOrigins,
+    prepare,
+    // The global one is looked up at each call, so that replacing it works.
+    transport: () => transport ?? globalThis.fetch,
   };
 
   // The plain call, which is most of them, takes as few steps as can be: they run unoptimised.
   const made = async function fetch(
-    input: RequestInfo | URL,
+    input: string | URL | Request,
     init?: RequestInit,
+    sending?: Sending,
   ): Promise<Response> {
     let url: string;
     if (typeof input === "string") url = input;
     else if (input instanceof URL) url = input.href;
-    else [url, init] = await (await import("./follow_up.ts")).takeApart(input, init);
+    else [url, init] = await (await import("./plan.ts")).takeApart(input, init);
+    let trusted = true;
     if (!isPlainlyAllowed(url)) {
-      const parsed = new URL(url);
-      if (!allowedOrigins.includes(parsed.origin)) throw refuse(parsed);
+      const parsed = resolved(url, baseUrl);
+      trusted = allowedOrigins.includes(parsed.origin);
+      if (!trusted && sending?.isLink !== true) throw refuse(parsed);
       url = parsed.href;
     }
     const isPlain = init === undefined;
-    const known = isPlain
+    const known = !trusted
+      ? ""
+      : isPlain
       ? authorizer.authorization()
       : authorizer.authorization(init!.signal ?? undefined);
     const authorization = typeof known === "string" ? known : await known;
-    const response = isPlain && authorization !== ""
-      ? await (transport ?? globalThis.fetch)(url, {
-        headers: { authorization },
-        redirect: "manual",
-      })
-      : await sendWith(authorization, url, init);
-    if (response.status < 300) return response;
-    const { followUp } = await import("./follow_up.ts");
-    const options = { authorizer, origins: allowedOrigins, send, sendWith };
-    return await followUp(response, authorization, url, init ?? {}, options);
+    let response: Response | undefined;
+    if (sending === undefined && (isPlain || isBare(init!))) {
+      response = await (transport ?? globalThis.fetch)(
+        url,
+        isPlain && authorization !== ""
+          ? { headers: { authorization }, redirect: "manual" }
+          : prepare(authorization, init),
+      );
+      if (response.status < 300) return response;
+    }
+    const { carryOut } = await import("./plan.ts");
+    const trip = { url, init: init ?? {}, trusted };
+    return await carryOut(response, authorization, trip, context, sending);
   };
-  if (transport === undefined) direct.add(made);
-  return made;
+  return asFetch(made);
+}
+
+/** Makes a function fit the runtime's own type: that of Bun has `preconnect`. */
+export function asFetch(made: FetchLike): AuthenticatedFetch {
+  const { preconnect } = globalThis.fetch as { preconnect?: unknown };
+  return Object.assign(made, preconnect && { preconnect }) as AuthenticatedFetch;
+}
+
+/** Tells whether a request takes no plan: without a body, to be repeated at will. */
+function isBare({ body, method }: RequestInit): boolean {
+  return (body === undefined || body === null) && (method === undefined || method === "GET");
 }

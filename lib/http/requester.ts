@@ -1,5 +1,5 @@
 /**
- * Requests that outlive bad moments: limits, retries, time limits, typed errors.
+ * Requests that outlive bad moments: limits, pauses, repetitions, time limits, typed errors, lists.
  *
  * Stands on an authenticated `fetch`; knows nothing of sign-ins and APIs. Loaded at the first
  * request of a session.
@@ -7,47 +7,86 @@
  * @module
  */
 
-import { abandonable, type Clock, linkedAbort } from "../waiting.ts";
-import { answered, readBody, retryAfterMs } from "../exchange.ts";
+import { ApiError, ClientError, type JsonObject, type JsonValue, PagingError } from "../errors.ts";
+import type { SessionEvent } from "../events.ts";
+import { answered, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
+import { abandonable, type Clock, linkedAbort } from "../runtime.ts";
+import { type PlanetEnvironment, PRODUCTION, serverOrigin } from "../setup.ts";
 import {
-  ApiError,
-  AuthError,
-  BadGateway,
-  BadQuery,
-  ClientError,
-  Conflict,
-  InvalidAPIKey,
-  MissingResource,
-  NoPermission,
-  PlanetError,
-  ServerError,
-  TooManyRequests,
-} from "../errors.ts";
-import { netRefusal, singleUse } from "../runtime.ts";
-import type { JsonValue } from "../storage/objects.ts";
-import { isDirect } from "./fetch.ts";
-import { canReplay, RedirectError, takeApart, withoutCredentials } from "./follow_up.ts";
+  apiError,
+  type Failure,
+  failureOf,
+  occasionOf,
+  tell,
+  type Told,
+  tooLate,
+} from "./failures.ts";
+import { authenticatedFetch, resolved } from "./fetch.ts";
+import {
+  type Authorizer,
+  mayRepeat,
+  noted,
+  type Plan,
+  planOf,
+  type Sending,
+  sendPlanned,
+  sentFor,
+  takeApart,
+} from "./plan.ts";
+import { largeBody, type Moved, OneTimeBody } from "./upload.ts";
+
+/** A value of a parameter of the query. */
+export type Parameter = string | number | boolean;
+
+/** What a call may carry besides what it is about. */
+export interface CallOptions {
+  /** Ends the call; its promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Most repetitions of a request of this call; 0 for one that must not happen twice. */
+  maxRetries?: number | undefined;
+}
 
 /** What a request carries besides its method and URL. */
-export interface RequestOptions {
+export interface RequestOptions extends CallOptions {
   /** Body as JSON. */
-  json?: JsonValue;
+  json?: JsonValue | undefined;
   /** Body as it is; a stream is sent once, whatever happens. */
-  body?: BodyInit;
-  /** Parameters that are added to the URL's query; `undefined` leaves one out. */
-  params?: Readonly<Record<string, string | number | boolean | undefined>>;
+  body?: RequestInit["body"] | undefined;
+  /** Parameters of the URL's query: an array repeats one, `undefined` leaves it out. */
+  params?:
+    | Readonly<Record<string, Parameter | readonly Parameter[] | undefined>>
+    | undefined;
   /** Headers; `X-Planet-App` and `User-Agent` replace the library's. */
-  headers?: HeadersInit;
-  /** Ends the request; the promise rejects with its reason. */
-  signal?: AbortSignal;
-  /** Most repetitions of this request; 0 for one that must not happen twice. */
-  maxRetries?: number;
+  headers?: RequestInit["headers"] | undefined;
+  /**
+   * Whether the request does the same when it is done twice, so that it may be sent again although it may
+   * have been done; default: as its method says (RFC 9110 §9.2.2). Searches by POST do.
+   */
+  idempotent?: boolean | undefined;
+}
+
+/** How a list is asked for. */
+export interface ListOptions extends RequestOptions {
+  /** Name of the array in each page. */
+  member: string;
+  /** Most objects; default 100, 0 means all. */
+  limit?: number | undefined;
+}
+
+/** How a link is asked for. */
+export interface OpenOptions extends CallOptions {
+  /** Headers, such as `range`. */
+  headers?: RequestInit["headers"] | undefined;
 }
 
 /** What a client of an API needs of a session. */
 export interface SessionLike {
-  /** Sends a request and waits for the whole answer; see {@linkcode Session.request}. */
+  /** Sends a request and waits for the whole answer. */
   request(method: string, url: string, options?: RequestOptions): Promise<Response>;
+  /** Lists what an API has, page by page. */
+  list(method: string, url: string, options: ListOptions): AsyncIterable<JsonObject>;
+  /** Asks for a link that an API gave. */
+  open(link: string, options?: OpenOptions): Promise<Response>;
 }
 
 /** Limits of a {@linkcode Limiter}; 0 means none. */
@@ -62,16 +101,29 @@ export interface Limits {
 export interface RequesterOptions extends Limits {
   /** Where paths begin. */
   readonly baseUrl: string;
-  /** Sends a request. */
-  readonly fetch: typeof globalThis.fetch;
+  /** Sends a request, with the session's credentials. */
+  readonly fetch: (
+    input: string | URL | Request,
+    init?: RequestInit,
+    sending?: Sending,
+  ) => Promise<Response>;
   /** Time. */
   readonly clock: Clock;
   /** Most repetitions of a request; 0 means none. */
   readonly maxRetries: number;
-  /** Longest time for an answer to begin, and between two parts of it, in milliseconds. */
+  /** Longest silence before an answer, between two parts of it and of a large body, in milliseconds. */
   readonly timeoutMs: number;
   /** Headers of every request that does not set them itself. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Is told what happens to a request. */
+  readonly onEvent?: ((event: SessionEvent) => void) | undefined;
+}
+
+/** What a session over an `Authorizer` has of its own. */
+interface AuthorizerOptions {
+  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly environment?: PlanetEnvironment | undefined;
+  readonly fetch?: FetchLike | undefined;
 }
 
 /** Longest pause before a repetition, in milliseconds, as in Python. */
@@ -83,37 +135,36 @@ const LONGEST_BODY = 64 << 20;
 /** How much of an error's body is kept, in bytes. */
 const LONGEST_ERROR_BODY = 65_536;
 
-const BY_STATUS: Readonly<Record<number, typeof ApiError>> = {
-  400: BadQuery,
-  401: InvalidAPIKey,
-  403: NoPermission,
-  404: MissingResource,
-  409: Conflict,
-  429: TooManyRequests,
-  500: ServerError,
-  502: BadGateway,
-};
-
-/** Statuses after which a request is repeated. */
-const PASSING: readonly number[] = [429, 502];
-
-/** Methods that do the same when they are sent twice (RFC 9110 §9.2.2). */
-const REPEATABLE: readonly string[] = ["DELETE", "GET", "HEAD", "OPTIONS", "PUT"];
+/** Longest time that a timer can wait, in milliseconds. */
+const LONGEST_TIMER_MS = 0x7fffffff;
 
 /** Statuses that have no body (Fetch Standard §2.2.3). */
 const BODILESS: readonly number[] = [204, 205, 304];
 
-/** A request whose answer may be asked for more than once. */
-interface Attempt {
+/** What all runtimes decode; a body in another coding comes as it is. */
+const DECODED = /^(x-)?gzip$|^deflate$|^br$/i;
+
+/** Most objects of a list if nothing is said, as in Python. */
+const DEFAULT_LIMIT = 100;
+
+/** A request that may be sent more than once. */
+interface Call {
   readonly url: string;
   readonly init: RequestInit;
+  readonly told: Told;
+  /** A body that can be read once. */
+  readonly stream: OneTimeBody | undefined;
   /** Most repetitions of this one. */
   readonly maxRetries: number;
   /** Whether the body is read as part of the attempt. */
-  readonly whole: boolean;
+  readonly isWhole: boolean;
+  readonly isLink: boolean;
 }
 
-/** Sends requests, again where that helps. */
+/** What became of one attempt. */
+type Outcome = { readonly response: Response } | Failure;
+
+/** Sends requests, again if that helps. */
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #limiter: Limiter;
@@ -125,6 +176,36 @@ export class Requester {
   }
 
   /**
+   * Makes one over an `Auth`, or over anything else that has `authorization()`.
+   *
+   * @throws {ClientError} For options that are none of an `Auth`, or that cannot be.
+   */
+  static over(
+    auth: Authorizer | Pick<RequesterOptions, "fetch"> & { environment: PlanetEnvironment },
+    options: Omit<RequesterOptions, "baseUrl" | "fetch" | "headers"> & AuthorizerOptions,
+    headers: Readonly<Record<string, string>>,
+  ): Requester {
+    const { allowedOrigins, environment = PRODUCTION, fetch, ...rest } = options;
+    if ("fetch" in auth) {
+      if (allowedOrigins ?? fetch ?? options.environment) {
+        throw new ClientError(
+          "Give allowedOrigins, environment and fetch to Auth, not to Session.",
+        );
+      }
+      const baseUrl = auth.environment.apiBaseUrl;
+      return new Requester({ ...rest, baseUrl, fetch: auth.fetch, headers });
+    }
+    const baseUrl = environment.apiBaseUrl;
+    const origins = (allowedOrigins ?? environment.allowedOrigins ?? [baseUrl]).map((text) => {
+      const origin = serverOrigin(text);
+      if (origin !== undefined) return origin;
+      throw new ClientError("Give allowedOrigins https URLs, or http URLs on loopback.");
+    });
+    const made = authenticatedFetch(auth, { allowedOrigins: origins, baseUrl, fetch });
+    return new Requester({ ...rest, baseUrl, fetch: made, headers });
+  }
+
+  /**
    * Sends a request and reads the answer whole.
    *
    * @param url Absolute URL, or a path from the base URL.
@@ -133,14 +214,17 @@ export class Requester {
    * @throws {ClientError} For a request that cannot be sent.
    */
   async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
-    const { body, headers, json, params = {}, signal } = options;
-    const { maxRetries = this.#options.maxRetries } = options;
+    const { body, headers, idempotent, json, maxRetries, params = {}, signal } = options;
     if (json !== undefined && body !== undefined) {
       throw new ClientError("Give json or body, not both.");
     }
-    const target = absolute(url, this.#options.baseUrl);
+    const target = this.#absolute(url);
     for (const [name, value] of Object.entries(params)) {
-      if (value !== undefined) target.searchParams.set(name, String(value));
+      if (value === undefined) continue;
+      target.searchParams.delete(name);
+      for (const one of Array.isArray(value) ? value : [value]) {
+        target.searchParams.append(name, String(one));
+      }
     }
     const sent = new Headers(headers);
     const init: RequestInit & { method: string } = { method: checkMethod(method), headers: sent };
@@ -148,140 +232,280 @@ export class Requester {
       if (!sent.has("content-type")) sent.set("content-type", "application/json");
       init.body = JSON.stringify(json);
     } else if (body !== undefined) init.body = body;
-    if (init.body !== undefined && (init.method === "GET" || init.method === "HEAD")) {
+    if ((init.body ?? undefined) !== undefined && /^(GET|HEAD)$/.test(init.method)) {
       throw new ClientError(`Send no body with ${init.method}.`);
     }
     if (signal !== undefined) init.signal = signal;
-    const response = await this.#repeat({ url: target.href, init, maxRetries, whole: true });
-    if (response.status >= 400) throw await apiError(init.method, target.href, response);
-    return response;
+    return await this.#send(target.href, init, { idempotent, isWhole: true, maxRetries });
   }
 
   /** `fetch` with the same limits and repetitions; an answer is an answer, whatever its status. */
-  async fetch(input: RequestInfo | URL, more?: RequestInit): Promise<Response> {
+  async fetch(input: string | URL | Request, more?: RequestInit): Promise<Response> {
     const [url, init] = typeof input === "string" || input instanceof URL
-      ? [new URL(input).href, more ?? {}]
+      ? [resolved(String(input), this.#options.baseUrl).href, more ?? {}]
       : await takeApart(input, more);
-    const maxRetries = canReplay(init.body) ? this.#options.maxRetries : 0;
-    return await this.#repeat({ url, init, maxRetries, whole: false });
+    return await this.#send(url, init, {});
   }
 
-  async #repeat(attempt: Attempt): Promise<Response> {
-    const { clock } = this.#options;
-    const signal = attempt.init.signal ?? undefined;
-    const headers = new Headers(attempt.init.headers);
+  /** Asks for a link; an answer is an answer, whatever its status. */
+  async open(link: string, options: OpenOptions = {}): Promise<Response> {
+    const { headers, maxRetries, signal } = options;
+    const init: RequestInit = { ...(headers ? { headers } : {}), ...(signal ? { signal } : {}) };
+    return await this.#send(this.#absolute(link).href, init, { isLink: true, maxRetries });
+  }
+
+  /** Yields the objects of all pages, at most `limit` of them. An empty page does not end the list. */
+  async *list(
+    method: string,
+    url: string,
+    options: ListOptions,
+  ): AsyncGenerator<JsonObject, void, undefined> {
+    const { headers, limit = DEFAULT_LIMIT, maxRetries, member, signal } = options;
+    if (typeof limit !== "number") throw new TypeError("limit must be a number.");
+    if (!Number.isInteger(limit) || limit < 0) {
+      throw new ClientError("Give limit a whole number, or 0 for all.");
+    }
+    const seen = new Set<string>();
+    let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
+    for (let response = await this.request(method, url, { idempotent: true, ...options });;) {
+      seen.add(response.url);
+      const { items, next } = readPage(await asJson(response), response.url, member);
+      for (const [index, item] of items.entries()) {
+        yield item;
+        if (--left > 0) continue;
+        if (index + 1 < items.length || next !== undefined) {
+          const { pathname, origin } = new URL(response.url);
+          this.#note({ type: "limit", method, url: origin + pathname, limit });
+        }
+        return;
+      }
+      if (next === undefined) return;
+      if (seen.has(next)) {
+        throw new PagingError("Report this to Planet: the pages of the list lead in a circle.");
+      }
+      seen.add(next);
+      response = await this.request("GET", next, { headers, maxRetries, signal });
+    }
+  }
+
+  /** A whole URL, or a path from the base URL. */
+  #absolute(url: string): URL {
+    if (typeof url !== "string") throw new TypeError("url must be a string.");
+    try {
+      return resolved(url, this.#options.baseUrl);
+    } catch {
+      throw new ClientError("Give an absolute URL, or a path that begins with one slash.");
+    }
+  }
+
+  /** Makes the plan of a request and carries it out. */
+  async #send(
+    url: string,
+    given: RequestInit,
+    { idempotent, isLink = false, isWhole = false, maxRetries }: {
+      idempotent?: boolean | undefined;
+      isLink?: boolean;
+      isWhole?: boolean;
+      maxRetries?: number | undefined;
+    },
+  ): Promise<Response> {
+    const headers = new Headers(given.headers);
     for (const [name, value] of Object.entries(this.#options.headers)) {
       if (!headers.has(name)) headers.set(name, value);
     }
-    const init = { ...attempt.init, headers };
-    for (let repetition = 1;; repetition++) {
-      let failure: unknown;
-      let response: Response | undefined;
-      try {
-        response = await this.#limiter.run(
-          () => this.#once(attempt, init),
-          signal,
-        );
-      } catch (error) {
-        failure = error;
-      }
-      if (response !== undefined && !PASSING.includes(response.status)) return response;
-      const wait = response === undefined
-        ? isPassing(failure) ? 0 : undefined
-        : retryAfterMs(response.headers, clock.now()) ?? 0;
+    const init: RequestInit = { ...given, headers };
+    const simple = planOf(init, idempotent);
+    const stream = simple.isReplayable ? undefined : new OneTimeBody(init.body);
+    const plan: Plan = stream === undefined ? simple : {
+      ...simple,
+      get isUntouched() {
+        return stream.isUntouched;
+      },
+    };
+    const told = tell((init.method ?? "GET").toUpperCase(), url, plan, isLink);
+    const most = maxRetries ?? this.#options.maxRetries;
+    const call: Call = { url, init, told, stream, maxRetries: most, isWhole, isLink };
+    let response: Response | undefined;
+    try {
+      response = await this.#repeat(call);
+    } finally {
+      stream?.end(response !== undefined);
+    }
+    if (!isWhole || response.status < 400) return response;
+    const { clock } = this.#options;
+    const wait = retryAfterMs(response.headers, clock.now());
+    const retryAt = wait === undefined ? undefined : clock.now() + wait;
+    throw apiError(told, response, new TextDecoder().decode(await response.arrayBuffer()), retryAt);
+  }
+
+  async #repeat(call: Call): Promise<Response> {
+    const { clock } = this.#options;
+    const { maxRetries, told } = call;
+    const signal = call.init.signal ?? undefined;
+    for (let attempt = 1;; attempt++) {
+      const since = clock.now();
+      const outcome = await this.#limiter.run(
+        () => this.#once(call, attempt),
+        signal,
+        (ms) => this.#tell(told, attempt, { type: "throttling", ms }),
+      );
+      const [occasion, asked, why] = "response" in outcome
+        ? [
+          occasionOf(outcome.response),
+          retryAfterMs(outcome.response.headers, clock.now()) ?? 0,
+          { status: outcome.response.status },
+        ] as const
+        : [outcome.occasion, 0, codeOf(outcome.error)] as const;
       // Asking earlier than the server said would make things worse, and later nobody waits for.
-      const over = repetition > attempt.maxRetries || wait === undefined ||
-        wait > LONGEST_PAUSE_MS;
-      if (over) {
-        if (response === undefined) throw failure;
-        return response;
+      if (attempt > maxRetries || asked > LONGEST_PAUSE_MS || !mayRepeat(told.plan, occasion)) {
+        if ("response" in outcome) return outcome.response;
+        throw outcome.error;
       }
-      response?.body?.cancel().catch(() => {});
-      const backOff = 2 ** repetition * 1000 * (0.5 + Math.random() / 2);
-      await clock.sleep(Math.min(Math.max(wait, backOff), LONGEST_PAUSE_MS), signal);
+      if ("response" in outcome) outcome.response.body?.cancel().catch(() => {});
+      const backOff = Math.round(2 ** attempt * 1000 * (0.5 + Math.random() / 2));
+      const ms = Math.min(Math.max(asked, backOff), LONGEST_PAUSE_MS);
+      this.#tell(told, attempt, { type: "pause", ms, retryAt: clock.now() + ms, ...why });
+      await clock.sleep(ms, signal);
+      this.#tell(told, attempt + 1, { type: "repetition", ms: clock.now() - since, ...why });
     }
   }
 
-  /** One request, bounded in time. */
-  async #once(attempt: Attempt, init: RequestInit): Promise<Response> {
-    const { fetch, timeoutMs } = this.#options;
-    const { url, whole } = attempt;
-    const isOnce = attempt.maxRetries === 0 && !REPEATABLE.includes(init.method ?? "GET");
-    // Deno would send it twice where a kept connection ends without an answer. A client of the
-    // application's own, perhaps for a proxy, must not be replaced.
-    const own = isOnce && isDirect(fetch) && !("client" in init) ? singleUse() : undefined;
+  /** One attempt, bounded in its silence. */
+  async #once(call: Call, attempt: number): Promise<Outcome> {
+    const { clock, fetch, timeoutMs } = this.#options;
+    const { init, isLink, isWhole, stream, told, url } = call;
+    const since = clock.now();
     const limit = linkedAbort(init.signal ?? undefined);
+    const { signal } = limit;
+    let late: Failure | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const watch: Watch = {
-      waiting: () => timer = setTimeout(() => limit.abort(tooLate(url, timeoutMs)), timeoutMs),
+      waiting(moreMs = 0) {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          late = tooLate(told, timeoutMs);
+          limit.abort(late.error);
+        }, Math.min(timeoutMs + moreMs, LONGEST_TIMER_MS));
+      },
       moved: () => clearTimeout(timer),
       ended: () => limit.release(),
     };
-    const explain = (error: unknown) =>
-      limit.signal.aborted ? limit.signal.reason : asTypedError(error, url);
+    const explain = (error: unknown): Failure => {
+      if (late !== undefined) return late;
+      if (signal.aborted) return { error: signal.reason, occasion: "final" };
+      if (stream?.failure !== undefined) return { ...stream.failure, occasion: "final" };
+      return failureOf(error, url, init, told);
+    };
+    let isAnswered = false;
     let isOpen = false;
+    const moved: Moved = (tailMs) => {
+      if (!isAnswered) watch.waiting(tailMs);
+    };
+    const sending: Sending = {
+      plan: told.plan,
+      isLink,
+      async send(transport, to, init) {
+        const parts = stream !== undefined && init.body === stream.given
+          ? { ...init, body: stream.open(moved) }
+          : init.body && await largeBody(init, moved);
+        const sent = sendPlanned(transport, to, parts || init, told.plan);
+        // A program's first timer takes Deno milliseconds: they pass while the request is on its way.
+        moved();
+        return await sent;
+      },
+    };
+    this.#tell(told, attempt, { type: "request", ms: 0 });
     try {
-      const { signal } = limit;
-      const sending: RequestInit & { client?: unknown } = { ...init, signal };
-      if (own !== undefined) sending.client = own;
-      const sent = fetch(url, sending);
-      // A program's first timer takes Deno milliseconds: they pass while the request is on its way.
-      watch.waiting();
+      const sent = fetch(url, { ...init, signal }, sending);
+      if (timer === undefined) moved();
       const response = await answered(sent, signal);
-      if (response.body === null || BODILESS.includes(response.status)) return response;
-      if (whole) return withBody(response, await wholeBody(url, response, signal));
-      isOpen = true;
-      return withBody(response, watched(response.body, watch, signal, explain));
+      isAnswered = true;
+      const { status } = response;
+      this.#tell(told, attempt, { type: "answer", status, ms: clock.now() - since });
+      if (response.body === null || BODILESS.includes(status)) return { response };
+      if (!isWhole) {
+        isOpen = true;
+        const body = watched(response.body, watch, signal, (error) => explain(error).error);
+        return { response: withBody(response, body, response.url) };
+      }
+      watch.waiting();
+      const most = status < 400 ? LONGEST_BODY : LONGEST_ERROR_BODY;
+      const { bytes, isWhole: isAll } = await readBody(response, most, signal, watch.waiting);
+      if (!isAll && status < 400) throw tooLong(told, status);
+      return { response: withBody(response, bytes, response.url || url) };
     } catch (error) {
-      throw explain(error);
+      const failure = explain(error);
+      const ms = clock.now() - since;
+      this.#tell(told, attempt, { type: "failure", ms, ...codeOf(failure.error) });
+      return failure;
     } finally {
+      isAnswered = true;
       watch.moved();
       if (!isOpen) watch.ended();
-      // A body that is still to be read has what it needs.
-      own?.close();
+    }
+  }
+
+  /** Tells what happens to a request. */
+  #tell({ method, url }: Told, attempt: number, more: EventOf<SessionEvent>): void {
+    this.#note({ method, url, attempt, ...more } as SessionEvent);
+  }
+
+  #note(event: SessionEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch {
+      // An observer's failure must not cost the request.
     }
   }
 }
 
+/** What is told of an event besides the request. */
+type EventOf<Event> = Event extends unknown ? Omit<Event, "method" | "url" | "attempt"> : never;
+
+/** What may be told of an error: its code, or its class. */
+function codeOf(error: unknown): { readonly code: string } {
+  const { code, name } = Object(error) as { code?: unknown; name?: unknown };
+  return { code: typeof code === "string" ? code : String(name ?? "Error") };
+}
+
 /** Is told how reading a body goes on. */
 interface Watch {
-  /** Somebody waits for the next part. */
-  waiting(): void;
+  /** Somebody waits for the next part, for as long as the time limit allows and `moreMs`. */
+  waiting(moreMs?: number): void;
   /** The next part is here, or the wait is over. */
   moved(): void;
   /** There is nothing left to read. */
   ended(): void;
 }
 
-/** The same answer with another body. */
+/** The same answer with another body; headers stay as they came, unless the body was decoded. */
 function withBody(
   response: Response,
-  body: string | Uint8Array | ReadableStream<Uint8Array>,
+  body: Uint8Array | ReadableStream<Uint8Array>,
+  url: string,
 ): Response {
-  const { headers, redirected, status, statusText, url } = response;
-  // The body is decoded already, and may have another length than was announced.
-  const copied = new Headers(headers);
-  copied.delete("content-encoding");
-  copied.delete("content-length");
-  const copy = new Response(body as BodyInit, { headers: copied, status, statusText });
-  Object.defineProperties(copy, { redirected: { value: redirected }, url: { value: url } });
-  return copy;
+  const { headers, redirected, status, statusText, type } = response;
+  let kept = headers;
+  if (DECODED.test(headers.get("content-encoding") ?? "")) {
+    kept = new Headers(headers);
+    kept.delete("content-encoding");
+    kept.delete("content-length");
+  }
+  const copy = new Response(body as BodyInit, { headers: kept, status, statusText });
+  const dress = (copy: Response): Response =>
+    Object.defineProperties(copy, {
+      clone: { value: () => dress(Response.prototype.clone.call(copy)) },
+      redirected: { value: redirected },
+      type: { value: type },
+      url: { value: url },
+    });
+  return noted(dress(copy), sentFor(response) ?? "");
 }
 
-/** Reads a body as far as it is of use: that of a refusal may be of any length. */
-async function wholeBody(url: string, response: Response, signal: AbortSignal) {
-  const isRefusal = response.status >= 400;
-  const most = isRefusal ? LONGEST_ERROR_BODY : LONGEST_BODY;
-  const { bytes, isWhole } = await readBody(response, most, signal);
-  if (isRefusal) return withoutCredentials(new TextDecoder().decode(bytes), response);
-  if (isWhole) return bytes;
-  throw new ApiError(
-    `Use fetch() of the session and read the answer in parts: that of ${
-      new URL(url).origin
-    } is longer than ${LONGEST_BODY >> 20} MiB.`,
-    response.status,
-    "",
-  );
+function tooLong({ origin, url }: Told, status: number): ApiError {
+  const message = `Use fetch() of the session and read the answer in parts: that of ${origin} is ` +
+    `longer than ${LONGEST_BODY >> 20} MiB.`;
+  return new ApiError(message, status, "", { url });
 }
 
 /** Passes a body through, part by part as it is asked for. */
@@ -315,75 +539,57 @@ function watched(
   }, { highWaterMark: 0 });
 }
 
-/** Failures of the API request itself, after which the same one may succeed a moment later. */
-const passing: WeakSet<object> = new WeakSet();
+/**
+ * Reads an answer as a JSON object; the parser's own message would quote the body.
+ *
+ * @throws {ApiError} If it is none.
+ */
+export async function asJson(response: Response): Promise<JsonObject> {
+  const value: unknown = await response.json().catch(() => undefined);
+  if (isObject(value)) return value;
+  throw new ApiError(
+    "Try again, or report this to Planet: an answer is no JSON object.",
+    response.status,
+    "",
+  );
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Where Planet's APIs have the link to the next page: `_links._next`, `_links.next`, `meta.next`, `links[]`. */
+function nextOf({ _links, links, meta }: JsonObject): unknown {
+  const named = isObject(_links) ? _links._next || _links.next : undefined;
+  const listed = Array.isArray(links)
+    ? links.find((link) => isObject(link) && link.rel === "next") as JsonObject | undefined
+    : undefined;
+  return named || listed?.href || (isObject(meta) ? meta.next : undefined);
+}
 
 /**
- * Tells whether a request may be repeated. Not after a failure of the session: that would send
- * the same refresh token once more, which may be spent already.
+ * Reads a page.
+ *
+ * @param page The page, as JSON.
+ * @param url Its URL, from which a relative link counts.
+ * @param member Name of the array in it.
+ * @throws {PagingError} If it is no page; the message quotes nothing of it.
  */
-function isPassing(failure: unknown): boolean {
-  return typeof failure === "object" && failure !== null && passing.has(failure);
-}
-
-function tooLate(url: string, timeoutMs: number): AuthError {
-  const { origin } = new URL(url);
-  const late = new AuthError(
-    "timeout",
-    `Try again, or raise timeoutMs: ${origin} did not answer within ${timeoutMs / 1000} s.`,
-  );
-  passing.add(late);
-  return late;
-}
-
-/** What `fetch` rejects with is a lost connection, unless it is a typed error already. */
-function asTypedError(cause: unknown, url: string): unknown {
-  if (cause instanceof PlanetError) return cause;
-  const denied = netRefusal(cause, url);
-  if (denied !== undefined) return denied;
-  if (cause instanceof RedirectError) {
-    return new AuthError(
-      "malformed_response",
-      `Report this to the operator of ${new URL(url).origin}: its redirect cannot be followed.`,
-      { cause },
-    );
+export function readPage(
+  page: unknown,
+  url: string,
+  member: string,
+): { items: JsonObject[]; next?: string } {
+  const items = isObject(page) ? page[member] : undefined;
+  if (!Array.isArray(items) || !items.every(isObject)) {
+    throw new PagingError(`Report this to Planet: a page has no list of objects "${member}".`);
   }
-  const failure = new AuthError(
-    "network",
-    `Check the network, or try again later: the connection to ${new URL(url).origin} failed.`,
-    { cause },
-  );
-  passing.add(failure);
-  return failure;
-}
-
-async function apiError(method: string, url: string, response: Response): Promise<ApiError> {
-  const { status } = response;
-  const body = new TextDecoder().decode(await response.arrayBuffer());
-  const Class = BY_STATUS[status] ?? ApiError;
-  return new Class(
-    `${ADVICE[status] ?? "Check the request"}: ${describe(method, url)} was answered ${status}.`,
-    status,
-    body,
-  );
-}
-
-/** What can be done about a status. */
-const ADVICE: Readonly<Record<number, string>> = {
-  400: "Correct the request; body says what is wrong with it",
-  401: "Sign in again, or check the API key",
-  403: "Ask for the permission that the account lacks",
-  404: "Check the identifier",
-  409: "Look at the resource again, it has changed",
-  429: "Ask less often",
-  500: "Try again later",
-  502: "Try again later",
-};
-
-/** The request without its query, which may hold what does not belong in a message. */
-function describe(method: string, url: string): string {
-  const { origin, pathname } = new URL(url);
-  return `${method} ${origin}${pathname}`;
+  const next = nextOf(page as JsonObject);
+  if (next === undefined || next === null || next === "") return { items };
+  if (typeof next !== "string" || !URL.canParse(next, url)) {
+    throw new PagingError("Report this to Planet: the link to the next page is none.");
+  }
+  return { items, next: new URL(next, url).href };
 }
 
 /** Checks a method that `fetch` can send (Fetch Standard §2.2.1); in capitals. */
@@ -392,15 +598,6 @@ function checkMethod(method: string): string {
   const name = method.toUpperCase();
   if (/^[A-Z]{1,32}$/.test(name) && !["CONNECT", "TRACE", "TRACK"].includes(name)) return name;
   throw new ClientError('Give an HTTP method such as "GET" or "POST".');
-}
-
-function absolute(url: string, baseUrl: string): URL {
-  if (typeof url !== "string") throw new TypeError("url must be a string.");
-  const whole = url.startsWith("/") && !url.startsWith("//")
-    ? baseUrl.replace(/\/+$/, "") + url
-    : url;
-  if (URL.canParse(whole)) return new URL(whole);
-  throw new ClientError("Give an absolute URL, or a path that begins with one slash.");
 }
 
 /** Lets callers in, one by one. */
@@ -418,16 +615,23 @@ export class Limiter {
   }
 
   /**
-   * Runs `work` when it may start.
+   * Runs `work` when it may start; `waited` is told how long that took, if it did.
    *
    * @throws After an abort during the wait, the reason of `signal`.
    */
-  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(
+    work: () => Promise<T>,
+    signal?: AbortSignal,
+    waited?: (ms: number) => void,
+  ): Promise<T> {
     signal?.throwIfAborted();
+    const since = this.#clock.now();
     await this.#takePlace(signal);
     try {
       await this.#takeStart(signal);
       signal?.throwIfAborted();
+      const ms = this.#clock.now() - since;
+      if (ms > 0) waited?.(ms);
       return await work();
     } finally {
       this.#leave();

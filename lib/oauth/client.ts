@@ -17,6 +17,7 @@ import {
   type Answer,
   asResponse,
   AuthorizationServer,
+  type Call,
   type CallOptions,
   type Endpoints,
   issuerMismatch,
@@ -51,21 +52,25 @@ export interface OAuthClientOptions extends ServerOptions, ClientProof {
   readonly scopes: readonly string[];
 }
 
-/** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
-export interface DeviceAnswer extends JsonObject {
-  /** Secret that polling presents. */
+/**
+ * What the server handed out for a device login (RFC 8628 §3.2), as received.
+ * Survives JSON, so that another process can finish the login; `device_code` and
+ * `code_verifier` are secrets and are not shown by `console.log`.
+ */
+export interface DeviceAuthorization {
+  /** Secret that the device presents when it asks for the tokens. */
   device_code: string;
-  /** What the person types. */
+  /** What the person types at `verification_uri`. */
   user_code: string;
-  /** Where the person types it. */
+  /** Where the person confirms. */
   verification_uri: string;
-  /** The same with the code in it. */
+  /** The same with the code in it, if the server offers it. */
   verification_uri_complete?: string;
-  /** Life of both codes in seconds. */
+  /** Life of both codes, in seconds. */
   expires_in: number;
-  /** Least pause between two polls in seconds; 5 if absent. */
+  /** Least pause between two polls, in seconds; 5 if absent. */
   interval?: number;
-  /** Secret of this client that polling presents too (RFC 7636 §4.1); not of the server's answer. */
+  /** Secret of this library that the device presents too (RFC 7636 §4.1); none is sent if it is absent. */
   code_verifier?: string;
 }
 
@@ -95,11 +100,10 @@ type MakeRequest = (
   proof: oauth.ClientAuth,
 ) => Promise<Response>;
 
-/** How one of the client's calls differs from others. */
-interface SendOptions extends CallOptions {
-  readonly tries?: number;
-  readonly idempotent?: boolean;
-  readonly secrets?: readonly (string | undefined)[];
+/** How one of the client's calls differs from others; `needs`: what must be known of the server for it. */
+interface SendOptions
+  extends Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries"> {
+  readonly needs?: readonly (keyof Endpoints)[];
 }
 
 /** What messages call the endpoints. */
@@ -219,11 +223,8 @@ export class OAuthClient {
     }
     const server = await this.#server.about(FOR_CODES, { signal });
     if (server.issuer !== issuer) {
-      throw issuerMismatch(
-        "Start signing in again: the authorization server now",
-        server.issuer,
-        issuer,
-      );
+      const advice = "Start signing in again: the authorization server now";
+      throw issuerMismatch(advice, server.issuer, issuer);
     }
     let parameters: URLSearchParams;
     try {
@@ -231,35 +232,18 @@ export class OAuthClient {
     } catch (error) {
       throw malformed("the authorization response", error);
     }
-    return await this.#token(
-      server,
-      (options, server, proof) =>
-        oauth.authorizationCodeGrantRequest(
-          server,
-          this.#client,
-          proof,
-          parameters,
-          redirectUri,
-          code_verifier,
-          options,
-        ),
-      (answer, client, json) =>
-        oauth.processAuthorizationCodeResponse(
-          server,
-          client,
-          answer,
-          json.id_token === undefined ? {} : { expectedNonce: nonce },
-        ),
-      { signal, secrets, spent: "login_required" },
-    );
+    const code = parameters.get("code");
+    if (!code) throw malformed("the authorization response", new Error("code is missing"));
+    const form = { code, code_verifier, redirect_uri: redirectUri };
+    const more = { needs: FOR_CODES, nonce, secrets, signal, spent: "login_required" } as const;
+    return await this.#token("authorization_code", form, more);
   }
 
   /**
    * Asks for a device and a user code (RFC 8628 §3.1). Servers that require PKCE of a client may do so
    * here too, so the request has a challenge; others ignore it (RFC 6749 §3.1).
    */
-  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
-    const server = await this.#server.about(["device_authorization_endpoint"], { signal });
+  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAuthorization> {
     const what = "the device authorization response";
     const code_verifier = oauth.generateRandomCodeVerifier();
     const parameters = {
@@ -269,19 +253,19 @@ export class OAuthClient {
     };
     const { json } = await this.#send(
       "device_authorization_endpoint",
-      server,
       (options, server, proof) =>
         oauth.deviceAuthorizationRequest(server, this.#client, proof, parameters, options),
       { signal, secrets: [code_verifier] },
     );
     try {
-      await oauth.processDeviceAuthorizationResponse(server, this.#client, asResponse(json));
+      const { issuer } = this.#options;
+      await oauth.processDeviceAuthorizationResponse({ issuer }, this.#client, asResponse(json));
     } catch (error) {
       throw malformed(what, error);
     }
     // Some servers send the life as text; the check above has read it as a number.
     const expires_in = Number.parseFloat(String(json?.expires_in));
-    const answer = { ...json, expires_in, code_verifier } as JsonObject & DeviceAnswer;
+    const answer = { ...json, expires_in, code_verifier } as DeviceAuthorization;
     if (!Number.isFinite(expires_in)) throw malformed(what, new Error("its life has no end"));
     const { user_code, verification_uri, verification_uri_complete } = answer;
     for (const page of [verification_uri, verification_uri_complete ?? verification_uri]) {
@@ -301,23 +285,14 @@ export class OAuthClient {
    * @returns Tokens, or the server's word that it is not done: `authorization_pending` or `slow_down`.
    */
   async pollDevice(
-    grant: { readonly device_code: string; readonly code_verifier?: string | undefined },
+    grant: Pick<DeviceAuthorization, "code_verifier" | "device_code">,
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
-    const server = await this.#server.about(["token_endpoint"], { signal });
     const { code_verifier, device_code } = grant;
-    const additionalParameters = new URLSearchParams(code_verifier && { code_verifier });
+    const form = { device_code, ...(code_verifier === undefined ? {} : { code_verifier }) };
+    const more = { signal, tries: 1, spent: "device_code_expired" } as const;
     try {
-      return await this.#token(
-        server,
-        (options, server, proof) =>
-          oauth.deviceCodeGrantRequest(server, this.#client, proof, device_code, {
-            ...options,
-            additionalParameters,
-          }),
-        (answer, client) => oauth.processDeviceCodeResponse(server, client, answer),
-        { signal, tries: 1, spent: "device_code_expired" },
-      );
+      return await this.#token("urn:ietf:params:oauth:grant-type:device_code", form, more);
     } catch (error) {
       const word = error instanceof AuthError ? error.oauthError : undefined;
       if (word === "authorization_pending" || word === "slow_down") return word;
@@ -328,15 +303,8 @@ export class OAuthClient {
   /** Signs in as the client itself (RFC 6749 §4.4). */
   async clientCredentials(options: CallOptions = {}): Promise<TokenSet> {
     this.#authentication.becomesServiceAccount();
-    const server = await this.#server.about(["token_endpoint"], options);
-    const parameters = { ...this.#options.extra, ...this.#scopeAndAudience() };
-    return await this.#token(
-      server,
-      (more, server, proof) =>
-        oauth.clientCredentialsGrantRequest(server, this.#client, proof, parameters, more),
-      (answer, client) => oauth.processClientCredentialsResponse(server, client, answer),
-      options,
-    );
+    const form = { ...this.#options.extra, ...this.#scopeAndAudience() };
+    return await this.#token("client_credentials", form, options);
   }
 
   /**
@@ -348,14 +316,8 @@ export class OAuthClient {
   async refresh(current: TokenSet, options: CallOptions = {}): Promise<TokenSet> {
     const { accessToken, idToken, refreshToken } = current;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
-    const server = await this.#server.about(["token_endpoint"], options);
-    return await this.#token(
-      server,
-      (more, server, proof) =>
-        oauth.refreshTokenGrantRequest(server, this.#client, proof, refreshToken, more),
-      (answer, client) => oauth.processRefreshTokenResponse(server, client, answer),
-      { ...options, previous: current, secrets: [accessToken, idToken] },
-    );
+    const more = { ...options, previous: current, secrets: [accessToken, idToken] };
+    return await this.#token("refresh_token", { refresh_token: refreshToken }, more);
   }
 
   /** Asks the server to forget `token` (RFC 7009 §2.1). */
@@ -364,15 +326,10 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<void> {
-    const server = await this.#server.about(["revocation_endpoint"], { signal });
     await this.#send(
       "revocation_endpoint",
-      server,
       (options, server, proof) =>
-        oauth.revocationRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        }),
+        oauth.revocationRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal },
     );
   }
@@ -387,34 +344,25 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const name = "introspection_endpoint";
-    const server = await this.#server.about([name], { signal });
     const { json } = await this.#send(
-      name,
-      server,
+      "introspection_endpoint",
       (options, server, proof) =>
-        oauth.introspectionRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        }),
+        oauth.introspectionRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal, idempotent: true },
     );
     if (typeof json?.active === "boolean") return json;
-    throw malformed(`the ${NAMES[name]}`, new Error("active is missing"));
+    throw malformed("the introspection endpoint", new Error("active is missing"));
   }
 
   /** Asks the server who signed in (OpenID Connect Core §5.3). */
   async userinfo(accessToken: string, signal?: AbortSignal): Promise<JsonObject> {
-    const name = "userinfo_endpoint";
-    const server = await this.#server.about([name], { signal });
     const { json } = await this.#send(
-      name,
-      server,
+      "userinfo_endpoint",
       (options, server) => oauth.userInfoRequest(server, this.#client, accessToken, options),
       { signal, idempotent: true },
     );
     if (typeof json?.sub === "string") return json;
-    throw malformed(`the ${NAMES[name]}`, new Error("sub is missing"));
+    throw malformed("the userinfo endpoint", new Error("sub is missing"));
   }
 
   /**
@@ -456,9 +404,8 @@ export class OAuthClient {
   }
 
   async #fetchKeys(signal: AbortSignal): Promise<readonly JsonObject[]> {
-    const server = await this.#server.about(["jwks_uri"], { signal });
     const what = "the server's key set";
-    const { json } = await this.#send("jwks_uri", server, (options, server) => {
+    const { json } = await this.#send("jwks_uri", (options, server) => {
       const url = this.#server.page(server.jwks_uri!, what);
       return options[oauth.customFetch](url, { headers: { accept: "application/json" } });
     }, { idempotent: true, signal });
@@ -492,10 +439,13 @@ export class OAuthClient {
   /** One call of an endpoint, proved if the request asks for that. */
   async #send(
     name: keyof Endpoints,
-    server: Metadata,
     request: MakeRequest,
-    options: SendOptions,
+    { needs = [name], ...options }: SendOptions,
   ): Promise<Answer> {
+    // An assertion names the token endpoint.
+    const hasKey = this.#options.privateKey !== undefined;
+    const all = hasKey ? [...needs, "token_endpoint" as const] : needs;
+    const server = await this.#server.about(all, options);
     this.#endpoint(server, name);
     const proof = this.#authentication.forCall();
     return await this.#server.send({
@@ -510,33 +460,39 @@ export class OAuthClient {
 
   /** One call of the token endpoint, checked by oauth4webapi. */
   async #token(
-    server: Metadata,
-    request: MakeRequest,
-    check: (answer: Response, client: oauth.Client, json: JsonObject) => Promise<unknown>,
+    grantType: string,
+    form: Record<string, string>,
     options: SendOptions & {
+      /** `nonce` that an ID token must have. */
+      nonce?: string;
       previous?: TokenSet;
       /** What `invalid_grant` means here; default `session_expired`. */
       spent?: "login_required" | "device_code_expired";
     },
   ): Promise<TokenSet> {
-    const { previous, spent, ...more } = options;
-    const what = "the token endpoint";
-    const { clock } = this.#options;
+    const { nonce, previous, spent, ...more } = options;
+    const { clock, issuer } = this.#options;
     let answer: Answer;
+    let used: Metadata = { issuer };
     try {
-      answer = await this.#send("token_endpoint", server, request, more);
+      answer = await this.#send("token_endpoint", (options, server, proof) => {
+        const client = this.#client;
+        used = server;
+        return oauth.genericTokenEndpointRequest(server, client, proof, grantType, form, options);
+      }, more);
     } catch (error) {
-      if (spent && error instanceof AuthError && error.oauthError === "invalid_grant") {
-        throw new AuthError(
-          spent,
-          "Start signing in again: the code has expired or was used already.",
-          { oauthError: "invalid_grant" },
-        );
+      if (!spent || !(error instanceof AuthError) || error.oauthError !== "invalid_grant") {
+        throw error;
       }
-      throw error;
+      const said = error.message.replace(/^[^:]*: /, "");
+      throw new AuthError(
+        spent,
+        `Start signing in again, the code has expired or was used already: ${said}`,
+        { oauthError: "invalid_grant" },
+      );
     }
     const { aheadMs, json } = answer;
-    if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    if (json === undefined) throw malformed("the token endpoint", new Error("no JSON object"));
     // A token set must not be lost over a member that nobody needs, least of all
     // a rotated one: absent or odd optional members are left out of the check.
     const shown: JsonObject = { ...json };
@@ -550,14 +506,23 @@ export class OAuthClient {
     if (previous !== undefined) delete shown.id_token;
     // An ID token has the server's times.
     const skew = Math.round((clock.now() + (aheadMs ?? 0) - Date.now()) / 1000);
+    const client = { ...this.#client, [oauth.clockSkew]: skew };
     try {
-      await check(asResponse(shown), { ...this.#client, [oauth.clockSkew]: skew }, shown);
+      await (nonce === undefined || shown.id_token === undefined
+        ? oauth.processGenericTokenEndpointResponse(used, client, asResponse(shown))
+        : oauth.processAuthorizationCodeResponse(used, client, asResponse(shown), {
+          expectedNonce: nonce,
+        }));
     } catch (error) {
       throw malformed("the token response", error);
     }
     const tokens = TokenSet.fromResponse(json, clock.now(), previous);
     return aheadMs === undefined ? tokens : tokens.byClockAhead(aheadMs);
   }
+}
+
+function withHint(options: RequestOptions, token_type_hint: string) {
+  return { ...options, additionalParameters: { token_type_hint } };
 }
 
 /** What a code verifier is announced by (RFC 7636 §4.3). */

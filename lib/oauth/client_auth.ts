@@ -95,17 +95,13 @@ export class ClientAuthentication {
    * @throws {AuthError} `invalid_argument` if the proof cannot be given in the way that it names.
    */
   constructor(clientId: string, proof: ClientProof, now: () => number) {
-    const { authMethod, clientSecret, privateKey } = proof;
-    if (
-      authMethod?.startsWith("client_secret") && clientSecret === undefined ||
-      authMethod === "private_key_jwt" && privateKey === undefined
-    ) {
-      throw new AuthError(
-        "invalid_argument",
-        `Give the client what ${authMethod} needs: it has no ${
-          authMethod === "private_key_jwt" ? "private key" : "client secret"
-        }.`,
-      );
+    const { authMethod = "none", clientSecret, privateKey } = proof;
+    const lacks = authMethod === "private_key_jwt"
+      ? privateKey === undefined && "private key"
+      : authMethod !== "none" && clientSecret === undefined && "client secret";
+    if (lacks) {
+      const found = `Give the client what ${authMethod} needs: it has no ${lacks}.`;
+      throw new AuthError("invalid_argument", found);
     }
     this.#clientId = clientId;
     this.#proof = proof;
@@ -146,13 +142,10 @@ export class ClientAuthentication {
     if (clientSecret === undefined) return "none";
     if (this.#place !== undefined) return this.#place;
     const offered = placesOffered(server);
-    if (this.#isServiceAccount) {
-      const onlyBasic = offered.length > 0 && !offered.includes("client_secret_post");
-      return onlyBasic ? "client_secret_basic" : "client_secret_post";
-    }
-    const onlyPost = offered.length > 0 && !offered.includes("client_secret_basic");
-    const prefersPost = offered.length > 1 && !readsAlike(this.#clientId, clientSecret);
-    return onlyPost || prefersPost ? "client_secret_post" : "client_secret_basic";
+    const prefersPost = this.#isServiceAccount ||
+      offered.length > 0 && !readsAlike(this.#clientId, clientSecret);
+    const preferred = prefersPost ? "client_secret_post" : "client_secret_basic";
+    return offered.length === 0 || offered.includes(preferred) ? preferred : otherPlace(preferred);
   }
 
   /** Changes the place for the secret after it was refused in another; `false`: it has no other. */

@@ -11,37 +11,28 @@
 
 import * as oauth from "oauth4webapi";
 import { AuthError, type AuthErrorCode } from "../errors.ts";
-import { answered, readBody, retryAfterMs } from "../exchange.ts";
-import { netRefusal, runtime, singleUse, unrefTimer } from "../runtime.ts";
+import { answered, fetchFailure, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
+import {
+  abandonable,
+  type Clock,
+  linkedAbort,
+  netRefusal,
+  runtime,
+  singleUse,
+  unrefTimer,
+} from "../runtime.ts";
 import type { JsonObject } from "../storage/objects.ts";
-import { abandonable, type Clock } from "../waiting.ts";
 
-/** Longest time for one request and its answer, in milliseconds. */
-const TIMEOUT_MS = 30_000;
-
-/** Largest answer that is read, in bytes; real ones have a few kilobytes. */
-const LARGEST_BODY = 1_048_576;
-
-/** Longest text of the server's own that is shown, in characters. */
-const LONGEST_TEXT = 200;
-
-/** Shortest part of a secret that is taken out of a text, in characters. */
-const SHORTEST_PART = 8;
-
-/** Most requests that one call may make of one endpoint. */
-const MOST_TRIES = 3;
-
-/** Longest wait inside a call that a server may ask for, in milliseconds. */
-const LONGEST_PAUSE_MS = 5_000;
-
-/** How long what was found out about a server is used, in milliseconds: a day. */
-const METADATA_LIFE_MS = 86_400_000;
-
-/** Clocks that differ by less agree, in milliseconds: an answer takes a while, and dates are whole seconds. */
-const SAME_TIME_MS = 30_000;
-
-/** Clocks that differ by more are wrong rather than off, and may be set right any time. */
-const OFF_MS = 1_800_000;
+const TIMEOUT_MS = 30_000; // One request and its answer.
+const LARGEST_BODY = 1_048_576; // Real answers have a few kilobytes.
+const LONGEST_TEXT = 200; // Characters of the server's own that are shown.
+const SHORTEST_PART = 8; // Characters of a secret that are taken out of a text.
+const MOST_TRIES = 3; // Requests of one endpoint by one call.
+const LONGEST_PAUSE_MS = 5_000; // What a server may ask for inside a call.
+const METADATA_LIFE_MS = 86_400_000; // What was found out about a server is used for a day.
+const NEWS_MS = 5_000; // What the server has just said need not be asked again.
+const SAME_TIME_MS = 30_000; // Clocks that differ by less agree: an answer takes a while.
+const OFF_MS = 1_800_000; // Clocks that differ by more are wrong, and may be set right any time.
 
 /** What a server says of itself (RFC 8414 §2). */
 export type Metadata = oauth.AuthorizationServer;
@@ -81,7 +72,7 @@ export interface ServerOptions {
   /** Time. */
   readonly clock: Clock;
   /** Replaces the global `fetch`, for proxies and tests. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: FetchLike | undefined;
 }
 
 /** How a caller bounds a call. */
@@ -97,7 +88,7 @@ export interface RequestOptions {
   /** Whether plain HTTP is allowed: on loopback only. */
   [oauth.allowInsecureRequests]: boolean;
   /** Sends the request. */
-  [oauth.customFetch]: (url: string, init: RequestInit) => Promise<Response>;
+  [oauth.customFetch]: (url: string, init: object) => Promise<Response>;
 }
 
 /** One call of an endpoint. */
@@ -115,7 +106,7 @@ export interface Call extends CallOptions {
   /** Whether it is an answer, too, that the endpoint does not exist. */
   readonly mayBeAbsent?: boolean;
   /** What the answer must not be quoted with, besides the secrets of the request itself. */
-  readonly secrets?: readonly (string | undefined)[];
+  readonly secrets?: readonly (string | undefined)[] | undefined;
   /** Is told of a refusal; `true` sends the request again, proved another way. */
   readonly refused?: (failure: unknown) => boolean;
 }
@@ -136,30 +127,26 @@ export interface Answer {
   readonly aheadMs?: number;
 }
 
-/** Codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2 and their meaning for a session. */
-const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(Object.entries({
+/** What the codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2 mean for a session. */
+const MEANING: Readonly<Record<string, string>> = {
   access_denied: "access_denied",
-  account_selection_required: "login_required",
-  consent_required: "login_required",
-  expired_token: "device_code_expired",
-  insufficient_scope: "client_rejected",
-  interaction_required: "login_required",
-  invalid_client: "client_rejected",
-  invalid_grant: "session_expired",
-  invalid_request: "client_rejected",
-  invalid_scope: "client_rejected",
-  invalid_target: "client_rejected",
-  invalid_token: "session_expired",
-  login_required: "login_required",
-  server_error: "server_error",
-  slow_down: "throttled",
-  temporarily_unavailable: "server_error",
-  unauthorized_client: "client_rejected",
-  unsupported_grant_type: "client_rejected",
-  unsupported_response_type: "client_rejected",
-}));
+  client_rejected: "insufficient_scope invalid_client invalid_request invalid_scope " +
+    "invalid_target unauthorized_client unsupported_grant_type unsupported_response_type",
+  device_code_expired: "expired_token",
+  login_required: "account_selection_required consent_required interaction_required login_required",
+  server_error: "server_error temporarily_unavailable",
+  session_expired: "invalid_grant invalid_token",
+  throttled: "slow_down",
+};
 
-const ADVICE: Readonly<Partial<Record<string, string>>> = {
+const BY_OAUTH_ERROR: ReadonlyMap<string, AuthErrorCode> = new Map(
+  Object.entries(MEANING).flatMap(([code, words]) =>
+    words.split(" ").map((word) => [word, code as AuthErrorCode] as const)
+  ),
+);
+
+/** What to do about a code of ours, or about one of the server's. */
+const ADVICE: Readonly<Record<string, string>> = {
   access_denied: "Sign in again and choose Allow",
   client_rejected: "Check the client ID, client secret, scopes and callback URL",
   device_code_expired: "Start signing in again: the code was not confirmed in time",
@@ -212,29 +199,24 @@ export function oauthError(
 ): AuthError {
   const shown = shownCode(error);
   const code = BY_OAUTH_ERROR.get(shown ?? "") ?? "client_rejected";
-  const advice = ADVICE[shown ?? ""] ?? ADVICE[code] ?? "Check the request";
-  return new AuthError(
-    code,
-    `${advice}: ${what} said "${shown ?? "(unreadable)"}"${inBrackets(description)}.`,
-    {
-      ...(shown === undefined ? {} : { oauthError: shown }),
-      ...(retryAt === undefined ? {} : { retryAt }),
-    },
-  );
+  const advice = ADVICE[shown ?? ""] ?? ADVICE[code];
+  const said = `${what} said "${shown ?? "(unreadable)"}"${inBrackets(description)}`;
+  return new AuthError(code, `${advice}: ${said}.`, { oauthError: shown, retryAt });
 }
 
 function inBrackets(description = ""): string {
   return description === "" ? "" : ` (${description.replace(/[.\s]+$/, "")})`;
 }
 
+const CHECK_ADDRESS = "Check the address of the authorization server";
+const REPORT = "Report this to the operator of the authorization server";
+
 /** Turns what oauth4webapi says about an answer into our error; its own cause quotes the answer. */
 export function malformed(what: string, error: unknown): AuthError {
   if (error instanceof AuthError) return error;
   const detail = error instanceof Error ? error.message : "unknown reason";
-  return new AuthError(
-    "malformed_response",
-    `Report this to the operator of the authorization server: ${what} is not as the standard has it (${detail}).`,
-  );
+  const found = `${what} is not as the standard has it (${detail})`;
+  return new AuthError("malformed_response", `${REPORT}: ${found}.`);
 }
 
 /** Two issuers that should be one; `found` is `undefined` if the server gives none. */
@@ -244,17 +226,15 @@ export function issuerMismatch(
   expected: string,
 ): AuthError {
   const name = found === undefined ? "does not name itself" : `calls itself "${shownText(found)}"`;
-  return new AuthError(
-    "issuer_mismatch",
-    `${advice} ${name}, but "${shownText(expected)}" was expected.`,
-  );
+  const state = `${name}, but "${shownText(expected)}" was expected`;
+  return new AuthError("issuer_mismatch", `${advice} ${state}.`);
 }
 
 /**
  * Whether no endpoint is where the answer came from (RFC 9110 §15.5.5, §15.5.6, §15.5.11), so
  * that nothing has been done with what was sent. One that gives a registered `error` exists.
  */
-function nobodyThere({ error, status }: Answer): boolean {
+function nobodyThere({ error, status }: Pick<Answer, "error" | "status">): boolean {
   return [404, 405, 410].includes(status) && !BY_OAUTH_ERROR.has(shownCode(error) ?? "");
 }
 
@@ -262,23 +242,19 @@ function nobodyThere({ error, status }: Answer): boolean {
 function throwForAnswer(answer: Answer, what: string): void {
   const { description, error, retryAt, status } = answer;
   if (status >= 200 && status < 300) return;
-  const at = retryAt === undefined ? {} : { retryAt };
-  const found = `${what} answered ${status}`;
   if (status === 429) {
-    throw new AuthError("throttled", `Wait before trying again: ${what} is throttling.`, at);
+    const advice = `Wait before trying again: ${what} is throttling.`;
+    throw new AuthError("throttled", advice, { retryAt });
   }
+  const found = `${what} answered ${status}`;
   if (status >= 500) {
-    const said = inBrackets(description);
-    throw new AuthError("server_error", `Try again later: ${found}${said}.`, at);
+    const advice = `Try again later: ${found}${inBrackets(description)}.`;
+    throw new AuthError("server_error", advice, { retryAt });
   }
   const isAbsent = nobodyThere(answer);
   if (status >= 400 && error !== undefined && !isAbsent) throw oauthError(answer, what);
-  throw new AuthError(
-    "malformed_response",
-    `Check the address of the authorization server: ${found}${
-      isAbsent ? ", so nothing is there" : " without an OAuth error"
-    }.`,
-  );
+  const more = isAbsent ? ", so nothing is there" : " without an OAuth error";
+  throw new AuthError("malformed_response", `${CHECK_ADDRESS}: ${found}${more}.`);
 }
 
 /** An answer as a `Response`, which is what oauth4webapi checks. */
@@ -295,79 +271,20 @@ function surelyUnsent(error: unknown): boolean {
   return typeof error === "object" && error !== null && unsent.has(error);
 }
 
-/**
- * Failures of the name look-up, of the connection or of the TLS handshake, as the runtimes word
- * them. A connection that is reset may be any time, so it is not among them.
- */
-const NO_CONNECTION =
-  /ECONNREFUSED|ConnectionRefused|Unable to connect|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|tcp connect error|dns error|client error \(Connect\)|TLS handshake failed|before secure TLS|CERT_HAS_|CERT_NOT_|SELF_SIGNED_CERT|ERR_TLS_CERT|UNABLE_TO_(?:GET|VERIFY)|ERR_SSL_(?:WRONG_VERSION|UNSUPPORTED_PROTOCOL|\w*PROTOCOL_VERSION|\w*HANDSHAKE_FAILURE)/;
-
-/** An established connection fails by the same codes. */
-const WHILE_CONNECTED = /\b(?:read|write) E[A-Z]/;
-
-/** Failures of TLS, as the runtimes word them. */
-const NO_TLS =
-  /certificate|CERT_|_CERT|ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO_|secure TLS|handshake eof|received (?:corrupt message|fatal alert)/;
-
-/**
- * A failure of `fetch` without what else it carries: a socket, an answer, or what an application's own
- * `fetch` puts there of the request.
- */
-function plainCause(
-  error: unknown,
-  secrets: readonly (string | undefined)[],
-  depth = 0,
-): (Error & { code?: string }) | undefined {
-  if (!(error instanceof Error) && depth === 0) return undefined;
-  const { cause, code, message, name } = Object(error) as Record<string, unknown>;
-  const plain: Error & { code?: string } = new Error(shownText(String(message ?? ""), secrets));
-  if (typeof name === "string") plain.name = name;
-  if (typeof code === "string") plain.code = code;
-  if (typeof cause === "object" && cause !== null && depth < 4) {
-    plain.cause = plainCause(cause, secrets, depth + 1);
-  }
-  return plain;
-}
-
 /** Turns a failure of `fetch` into our error. */
 function networkError(cause: unknown, url: string, secrets: readonly string[]): AuthError {
   const denied = netRefusal(cause, url);
   if (denied !== undefined) return denied;
   const { origin } = new URL(url);
-  const plain = plainCause(cause, secrets);
-  let text = "";
-  let reason = "";
-  for (let error: unknown = plain; error instanceof Error; error = error.cause) {
-    const { code } = error as { code?: string };
-    text += ` ${code ?? ""} ${error.message}`;
-    reason = code ?? error.message.replace(/^.*\(Connect\): /, "");
-  }
-  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
-  const isUnsent = NO_CONNECTION.test(text) && !WHILE_CONNECTED.test(text);
-  const failure = new AuthError(
-    "network",
-    NO_TLS.test(text)
-      ? `Check the address; if the server or your network has a certificate authority of its own, set ${variable} to ` +
-        `the file with its certificate: no secure connection (TLS) to ${origin} (${reason}).`
-      : isUnsent
-      ? `Check the network, or try again later: no connection to ${origin}.`
-      : `Try again: the connection to ${origin} broke off before the answer was complete.`,
-    plain === undefined ? {} : { cause: plain },
-  );
-  if (isUnsent) unsent.add(failure);
-  return failure;
+  const failure = fetchFailure(cause, origin, (text) => shownText(text, secrets));
+  const error = new AuthError("network", `${failure.what}: ${failure.found}.`, failure);
+  if (failure.isUnsent) unsent.add(error);
+  return error;
 }
 
 /** Members of a form that are secrets (RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 8628). */
-const SECRET_MEMBERS = [
-  "client_assertion",
-  "client_secret",
-  "code",
-  "code_verifier",
-  "device_code",
-  "refresh_token",
-  "token",
-];
+const SECRET_MEMBERS =
+  "client_assertion client_secret code code_verifier device_code refresh_token token".split(" ");
 
 /** The secrets of a request: of its form, and its credentials as sent and in clear. */
 function secretsOf(headers: Headers, form: URLSearchParams): string[] {
@@ -417,10 +334,8 @@ async function exchange(
 ): Promise<Answer> {
   const { origin, password, username } = new URL(url);
   if (username !== "" || password !== "") {
-    throw new AuthError(
-      "malformed_response",
-      `Report this to the operator of the authorization server: an address at ${origin} holds a user name or password.`,
-    );
+    const found = `an address at ${origin} holds a user name or password`;
+    throw new AuthError("malformed_response", `${REPORT}: ${found}.`);
   }
   const isPost = init.method === "POST";
   const headers = new Headers(init.headers);
@@ -432,21 +347,15 @@ async function exchange(
   // A connection that is kept may be closing as a one-time token goes out on it: Deno would send the
   // token twice, Bun would lose it. Who brings a `fetch` of their own chooses the connection under Deno.
   const own = isPost && options.fetch === undefined ? singleUse() : undefined;
-  const controller = new AbortController();
-  const late = new AuthError(
-    "timeout",
-    `Try again, or check the network: ${origin} did not answer within ${TIMEOUT_MS / 1000} s.`,
-  );
-  const timer = setTimeout(() => controller.abort(late), TIMEOUT_MS);
+  const { abort, release, signal } = linkedAbort(options.signal);
+  const late = `${origin} did not answer within ${TIMEOUT_MS / 1000} s`;
+  const timer = setTimeout(() => {
+    abort(new AuthError("timeout", `Try again, or check the network: ${late}.`));
+  }, TIMEOUT_MS);
   if (options.background) unrefTimer(timer);
-  const caller = options.signal;
-  const onAbort = () => controller.abort(caller?.reason);
-  if (caller?.aborted) onAbort();
-  caller?.addEventListener("abort", onAbort, { once: true });
   try {
-    const { signal } = controller;
     const sent: RequestInit & { client?: unknown } = {
-      method: init.method ?? "GET",
+      ...init,
       headers: Object.fromEntries(headers),
       ...(body === undefined ? {} : { body }),
       redirect: "manual",
@@ -463,9 +372,8 @@ async function exchange(
     const { error, error_description: said } = json?.error === undefined
       ? challengeOf(response.headers)
       : json;
-    const description = typeof said === "string"
-      ? shownText(said, [...secrets, ...options.secrets ?? []])
-      : "";
+    const all = [...secrets, ...options.secrets ?? []];
+    const description = typeof said === "string" ? shownText(said, all) : "";
     return {
       status: response.status,
       ...(json === undefined ? {} : { json }),
@@ -475,12 +383,12 @@ async function exchange(
       ...(Math.abs(aheadMs) > SAME_TIME_MS && Math.abs(aheadMs) <= OFF_MS ? { aheadMs } : {}),
     };
   } catch (error) {
-    if (controller.signal.aborted) throw controller.signal.reason;
+    signal.throwIfAborted();
     throw networkError(error, url, secrets);
   } finally {
     clearTimeout(timer);
     own?.close();
-    caller?.removeEventListener("abort", onAbort);
+    release();
   }
 }
 
@@ -502,31 +410,25 @@ function asAuthError(error: unknown, what: string): unknown {
   return isForeign ? malformed(`the address of ${what}`, error) : error;
 }
 
-/** Work that several callers wait for. It is ended when the last of them has given up. */
+/** Work that several callers wait for, one at a time. It is ended when the last of them has given up. */
 export class SharedWork<T> {
-  readonly #controller = new AbortController();
-  readonly #work: Promise<T>;
-  #isOver = false;
-  #waiting = 0;
+  #going: { controller: AbortController; work: Promise<T>; waiting: number } | undefined;
 
-  /** Starts the work; its signal tells when nobody waits for it any more. */
-  constructor(start: (signal: AbortSignal) => Promise<T>) {
-    this.#work = start(this.#controller.signal).finally(() => this.#isOver = true);
-    this.#work.catch(() => {});
-  }
-
-  /** Whether it was ended before it was done. */
-  get isGivenUp(): boolean {
-    return this.#controller.signal.aborted;
-  }
-
-  /** Waits for the result; gives up when `signal` aborts, and rejects with its reason. */
-  async wait(signal?: AbortSignal): Promise<T> {
-    this.#waiting++;
+  /** Joins the work that goes on, or starts one; rejects with the reason of `signal` when that aborts. */
+  async run(start: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.#going === undefined) {
+      const controller = new AbortController();
+      this.#going = { controller, work: start(controller.signal), waiting: 0 };
+    }
+    const going = this.#going;
+    going.waiting++;
     try {
-      return await abandonable(this.#work, signal);
+      return await abandonable(going.work, signal);
     } finally {
-      if (--this.#waiting === 0 && !this.#isOver) this.#controller.abort(signal?.reason);
+      if (--going.waiting === 0) {
+        if (this.#going === going) this.#going = undefined;
+        going.controller.abort(signal?.reason);
+      }
     }
   }
 }
@@ -539,8 +441,6 @@ interface Known {
   readonly readAtMs: number;
   /** Whether both places for metadata were looked at. */
   readonly isComplete: boolean;
-  /** Whether this process has asked the server itself. */
-  readonly isFetched: boolean;
 }
 
 const DOCUMENT = "the discovery document";
@@ -552,17 +452,16 @@ const DOCUMENT = "the discovery document";
 export class AuthorizationServer {
   readonly #options: ServerOptions;
   readonly #insecure: boolean;
-  #known: SharedWork<Known> | undefined;
-  #completing: SharedWork<Known> | undefined;
-  #rereading: SharedWork<Known> | undefined;
-  /** What was known last; will do if there is nothing newer to be had. */
-  #last: Known | undefined;
-  /** When what is known was found, in epoch milliseconds. */
-  #foundAtMs = 0;
+  readonly #finding = new SharedWork<Known>();
+  readonly #completing = new SharedWork<Known>();
+  readonly #rereading = new SharedWork<Known>();
+  #known: Known | undefined;
+  /** Since when what is known is good for a day, in epoch milliseconds. */
+  #knownSinceMs = 0;
+  /** When the server itself was asked last, in epoch milliseconds. */
+  #askedAtMs = Number.NEGATIVE_INFINITY;
   /** Whether what is kept may be used; not after it failed. */
   #trustsKept = true;
-  /** What the server said for the very call that uses it. */
-  readonly #justRead: WeakSet<Metadata> = new WeakSet();
   #aheadMs = 0;
 
   /** Knows what `options` say; nothing is sent yet. */
@@ -599,14 +498,11 @@ export class AuthorizationServer {
     if (needs.length > 0 && !lacks(endpoints)) {
       return { issuer: expectedIssuer ?? issuer, ...endpoints };
     }
-    const wasKnown = this.#known !== undefined;
     let known = await this.#discover(options);
     if (!known.isComplete && lacks({ ...known.document, ...endpoints })) {
       known = await this.#complete(known, options);
     }
-    const server = { ...known.document, ...endpoints } as Metadata;
-    if (!wasKnown && known.isFetched) this.#justRead.add(server);
-    return server;
+    return { ...known.document, ...endpoints } as Metadata;
   }
 
   /**
@@ -624,14 +520,15 @@ export class AuthorizationServer {
       try {
         await call.request({
           [oauth.allowInsecureRequests]: this.#insecure,
-          [oauth.customFetch]: async (url: string, init: RequestInit) => {
+          [oauth.customFetch]: async (url: string, init: object) => {
             const { background, secrets, signal } = call;
             answer = await exchange(url, init, { ...this.#options, background, secrets, signal });
             return new Response();
           },
         }, server);
         this.#aheadMs = answer!.aheadMs ?? 0;
-        if (!call.mayBeAbsent || !nobodyThere(answer!)) throwForAnswer(answer!, call.what);
+        const { status } = answer!;
+        if (!call.mayBeAbsent || !nobodyThere({ status })) throwForAnswer(answer!, call.what);
         return answer!;
       } catch (error) {
         failure = answer === undefined ? asAuthError(error, call.what) : error;
@@ -660,7 +557,7 @@ export class AuthorizationServer {
     if (!(failure instanceof AuthError) || failure.oauthError !== undefined) return;
     if (failure.retryAt !== undefined || this.#options.metadata === undefined) return;
     this.#trustsKept = false;
-    this.#known = this.#last = undefined;
+    this.#known = undefined;
   }
 
   /**
@@ -672,46 +569,41 @@ export class AuthorizationServer {
     name: keyof Endpoints,
     { background, signal }: CallOptions,
   ): Promise<Metadata | undefined> {
-    const { endpoints = {} } = this.#options;
-    if (endpoints[name] !== undefined || this.#justRead.has(server)) return undefined;
-    if (this.#rereading === undefined || this.#rereading.isGivenUp) {
+    const { clock, endpoints = {} } = this.#options;
+    if (endpoints[name] !== undefined) return undefined;
+    let known = this.#known;
+    if (clock.now() - this.#askedAtMs > NEWS_MS) {
       // A caller waits, and has an error already.
-      const work = this.#rereading = new SharedWork((signal) =>
-        this.#fetch({ background, signal, tries: 1 })
-          .then((known) => this.#knows(known))
-          .finally(() => work === this.#rereading && (this.#rereading = undefined))
-      );
+      const reread = (signal: AbortSignal) => this.#fetch({ background, signal, tries: 1 });
+      known = await this.#rereading.run(reread, signal).catch(() => undefined);
+      signal?.throwIfAborted();
     }
-    const now = await this.#rereading.wait(signal).catch(() => signal?.throwIfAborted());
-    const address = now?.document[name];
+    const address = known?.document[name];
     if (address === undefined || address === server[name]) return undefined;
-    return { ...now!.document, ...endpoints } as Metadata;
-  }
-
-  #knows(known: Known): Known {
-    this.#known = new SharedWork(() => Promise.resolve(known));
-    return this.#last = known;
+    return { ...known!.document, ...endpoints } as Metadata;
   }
 
   /**
    * Finds the endpoints once a day. A failed look-up is not kept; a caller that gives up does not
    * end it for the others.
    */
-  #discover({ background, signal }: CallOptions): Promise<Known> {
-    const before = this.#known;
-    if (before === undefined || before.isGivenUp || !this.#isFresh(this.#foundAtMs)) {
-      this.#foundAtMs = this.#options.clock.now();
-      const work = this.#known = new SharedWork(async (signal) => {
-        try {
-          return this.#last = await this.#kept() ?? await this.#fetch({ background, signal });
-        } catch (error) {
-          if (this.#last !== undefined) return this.#last;
-          if (this.#known === work) this.#known = undefined;
-          throw error;
-        }
-      });
-    }
-    return this.#known!.wait(signal);
+  async #discover({ background, signal }: CallOptions): Promise<Known> {
+    const old = this.#known;
+    if (old !== undefined && this.#isFresh(this.#knownSinceMs)) return old;
+    return await this.#finding.run(async (signal) => {
+      try {
+        return await this.#kept() ?? await this.#fetch({ background, signal });
+      } catch (error) {
+        if (old === undefined || signal.aborted) throw error;
+        // What is old will do if there is nothing newer to be had.
+        return this.#knows(old);
+      }
+    }, signal);
+  }
+
+  #knows(known: Known, sinceMs = this.#options.clock.now()): Known {
+    this.#knownSinceMs = sinceMs;
+    return this.#known = known;
   }
 
   #isFresh(sinceMs: number): boolean {
@@ -736,8 +628,7 @@ export class AuthorizationServer {
     } catch {
       return undefined;
     }
-    this.#foundAtMs = readAtMs;
-    return { document, readAtMs, isComplete: is_complete === true, isFetched: false };
+    return this.#knows({ document, readAtMs, isComplete: is_complete === true }, readAtMs);
   }
 
   /** Keeping what was found is a courtesy to others; who cannot goes on without. */
@@ -755,49 +646,47 @@ export class AuthorizationServer {
   /** Reads the metadata at the place of OpenID Connect Discovery §4, or if nothing is there, of RFC 8414 §3. */
   async #fetch(options: CallOptions & { tries?: number }): Promise<Known> {
     const first = await this.#ask("oidc", options);
-    const isComplete = nobodyThere(first);
-    const answer = isComplete ? await this.#ask("oauth2", options) : first;
-    if (nobodyThere(answer)) throwForAnswer(first, DOCUMENT);
-    const document = await this.#checked(answer);
-    const readAtMs = this.#foundAtMs = this.#options.clock.now();
-    const known = { document, readAtMs, isComplete, isFetched: true };
+    const answer = first ?? await this.#ask("oauth2", options);
+    if (answer === undefined) {
+      const found = `there is no metadata at ${this.#options.issuer} (404)`;
+      throw new AuthError("malformed_response", `${CHECK_ADDRESS}: ${found}.`);
+    }
+    const isComplete = first === undefined;
+    const readAtMs = this.#askedAtMs = this.#options.clock.now();
+    const known = this.#knows({ document: await this.#checked(answer), readAtMs, isComplete });
     await this.#keep(known);
     return known;
   }
 
   /** Adds what only the RFC 8414 document says; one look a day, whatever comes of it. */
   #complete(known: Known, { background, signal }: CallOptions): Promise<Known> {
-    if (this.#completing === undefined || this.#completing.isGivenUp) {
-      const work = this.#completing = new SharedWork(async (signal) => {
-        const complete = { ...known, isComplete: true };
-        try {
-          const answer = await this.#ask("oauth2", { background, signal, tries: 1 });
-          if (!nobodyThere(answer)) {
-            complete.document = { ...await this.#checked(answer), ...known.document };
-          }
-          await this.#keep(complete);
-        } catch {
-          signal.throwIfAborted();
-        }
-        if (work === this.#completing) this.#completing = undefined;
-        return this.#knows(complete);
-      });
-    }
-    return this.#completing.wait(signal);
+    return this.#completing.run(async (signal) => {
+      let { document } = known;
+      try {
+        const answer = await this.#ask("oauth2", { background, signal, tries: 1 });
+        if (answer !== undefined) document = { ...await this.#checked(answer), ...document };
+        await this.#keep({ ...known, document, isComplete: true });
+      } catch {
+        signal.throwIfAborted();
+      }
+      return this.#knows({ ...known, document, isComplete: true }, this.#knownSinceMs);
+    }, signal);
   }
 
+  /** One of the two documents; `undefined` if it does not exist. */
   async #ask(
     algorithm: "oauth2" | "oidc",
     options: CallOptions & { tries?: number },
-  ): Promise<Answer> {
+  ): Promise<Answer | undefined> {
     const issuer = new URL(this.#options.issuer);
-    return await this.send({
+    const { status, ...answer } = await this.send({
       what: DOCUMENT,
       request: (more) => oauth.discoveryRequest(issuer, { ...more, algorithm }),
       idempotent: true,
       mayBeAbsent: true,
       ...options,
     });
+    return nobodyThere({ status }) ? undefined : { status, ...answer };
   }
 
   async #checked({ json }: Answer): Promise<JsonObject> {
@@ -812,7 +701,7 @@ export class AuthorizationServer {
       }
       const { origin } = new URL(this.#options.issuer);
       throw issuerMismatch(
-        `Check the address of the authorization server: what is at ${origin}`,
+        `${CHECK_ADDRESS}: what is at ${origin}`,
         json.issuer,
         this.#options.expectedIssuer ?? this.#options.issuer,
       );

@@ -1,6 +1,6 @@
 /**
  * Checks a JWT of an authorization server against its keys (RFC 7515, RFC 7517, RFC 9068,
- * OpenID Connect Core §3.1.3.7), by `jose`.
+ * OpenID Connect Core §3.1.3.7), by oauth4webapi.
  *
  * For programs that want to know more of a token than that an API takes it. Only asymmetric
  * algorithms count, and only keys that the server publishes.
@@ -8,7 +8,7 @@
  * @module
  */
 
-import { createLocalJWKSet, type JWK, jwtVerify } from "jose";
+import * as oauth from "oauth4webapi";
 import { AuthError } from "../errors.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import { SharedWork } from "./server.ts";
@@ -34,39 +34,32 @@ const LEAST_PAUSE_MS = 5_000;
 /** How far the clocks may differ, in seconds. */
 const TOLERANCE = 60;
 
-const ALGORITHMS = [
-  ...["RS", "PS", "ES"].flatMap((kind) => ["256", "384", "512"].map((bits) => kind + bits)),
-  "EdDSA",
-  "Ed25519",
-];
+const ALGORITHMS = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split(" ");
 
-/** What the codes of `jose` mean; anything else: it is no signed JWT. */
-const FOUND: Readonly<Record<string, string>> = {
-  ERR_JOSE_ALG_NOT_ALLOWED: "its algorithm is not trusted",
-  ERR_JOSE_NOT_SUPPORTED: "it demands an extension or a key that is not known here",
-  ERR_JWKS_MULTIPLE_MATCHING_KEYS:
-    "the server publishes more than one key that could have signed it",
-  ERR_JWKS_NO_MATCHING_KEY: "the server publishes no key that could have signed it",
-  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "its signature is wrong",
-  ERR_JWT_EXPIRED: "it has expired",
-  aud: "it is for another audience",
-  exp: "it does not say when it expires",
-  iss: "another server has issued it",
-  nbf: "it is not good yet",
-};
+/** What oauth4webapi says, in plain words; anything else: it is no signed JWT. */
+const FOUND: readonly (readonly [RegExp, string])[] = [
+  [/"alg"/, "its algorithm is not trusted"],
+  [/"aud"/, "it is for another audience"],
+  [/"crit"/, "it demands an extension that is not known here"],
+  [/"exp".*missing/, "it does not say when it expires"],
+  [/"exp"/, "it has expired"],
+  [/"iss"/, "another server has issued it"],
+  [/"nbf"/, "it is not good yet"],
+  [/signature/, "its signature is wrong"],
+  [/verification key/, "the server publishes no key, or more than one, that could have signed it"],
+];
 
 function invalid(found: string): AuthError {
   return new AuthError("invalid_token", `Do not trust this token: ${found}.`);
 }
 
-type KeySet = ReturnType<typeof createLocalJWKSet>;
-
 /** Checks tokens of one server. */
 export class TokenValidator {
   readonly #fetchKeys: (signal: AbortSignal) => Promise<readonly JsonObject[]>;
   readonly #now: () => number;
-  #keys: SharedWork<KeySet> | undefined;
-  #fetchedAtMs = 0;
+  readonly #reading = new SharedWork<readonly JsonObject[]>();
+  #keys: readonly JsonObject[] | undefined;
+  #readAtMs = 0;
 
   /** Uses keys that `fetchKeys` gets, and the time in epoch milliseconds that `now` tells. */
   constructor(
@@ -83,70 +76,74 @@ export class TokenValidator {
    * @returns Its claims.
    * @throws {AuthError} `invalid_token` saying what is wrong, and the codes of a request for the keys.
    */
-  async validate(
-    token: string,
-    demands: TokenDemands,
-    signal?: AbortSignal,
-  ): Promise<JsonObject> {
-    const ageMs = this.#now() - this.#fetchedAtMs;
-    const keys = ageMs >= 0 && ageMs < KEYS_LIFE_MS ? this.#keys : undefined;
-    const used = keys === undefined || keys.isGivenUp ? this.#read() : keys;
-    let claims: JsonObject;
-    try {
-      claims = await this.#verify(token, demands, await used.wait(signal));
-    } catch (error) {
-      // The server may have new keys since; tokens that anybody made up cost it little.
-      const isUnknownKey = codeOf(error) === "ERR_JWKS_NO_MATCHING_KEY";
-      const mayAsk = this.#keys !== used || this.#now() - this.#fetchedAtMs >= LEAST_PAUSE_MS;
-      if (!isUnknownKey || !mayAsk) throw asAuthError(error);
-      const fresh = this.#keys === used ? this.#read() : this.#keys ?? this.#read();
-      const keySet = await fresh.wait(signal);
-      claims = await this.#verify(token, demands, keySet).catch((error) => {
-        throw asAuthError(error);
-      });
+  async validate(token: string, demands: TokenDemands, signal?: AbortSignal): Promise<JsonObject> {
+    let fault = await this.#faultOf(token, demands, await this.#keysOf(KEYS_LIFE_MS, signal));
+    if (fault?.code === oauth.KEY_SELECTION) {
+      // The server may have new keys since.
+      fault = await this.#faultOf(token, demands, await this.#keysOf(LEAST_PAUSE_MS, signal));
     }
+    if (fault !== undefined) {
+      const { message } = fault;
+      throw invalid(FOUND.find(([said]) => said.test(message))?.[1] ?? "it is no signed JWT");
+    }
+    const claims = claimsOf(token);
     checkAuthorizedParty(claims, demands);
     checkScopes(claims, demands.scopesAnyOf ?? []);
     return claims;
   }
 
-  #read(): SharedWork<KeySet> {
-    this.#fetchedAtMs = this.#now();
-    const work = this.#keys = new SharedWork(async (signal) => {
-      try {
-        return createLocalJWKSet({ keys: await this.#fetchKeys(signal) as unknown as JWK[] });
-      } catch (error) {
-        if (this.#keys === work) this.#keys = undefined;
-        throw error;
-      }
-    });
-    return work;
+  /** The keys, no older than `mostMs`. */
+  async #keysOf(mostMs: number, signal?: AbortSignal): Promise<readonly JsonObject[]> {
+    const ageMs = this.#now() - this.#readAtMs;
+    if (this.#keys !== undefined && ageMs >= 0 && ageMs < mostMs) return this.#keys;
+    return await this.#reading.run(async (signal) => {
+      const keys = await this.#fetchKeys(signal);
+      this.#readAtMs = this.#now();
+      return this.#keys = keys;
+    }, signal);
   }
 
-  async #verify(token: string, demands: TokenDemands, keys: KeySet): Promise<JsonObject> {
-    const { audience, issuer } = demands;
-    const { payload } = await jwtVerify(token, keys, {
-      algorithms: ALGORITHMS,
-      audience,
+  /**
+   * What is wrong with algorithm, signature, `iss`, `aud`, `exp`, `nbf` or `crit`.
+   *
+   * Of all the JWTs that oauth4webapi checks with their signature, that of an authorization response
+   * (JARM §2.4) is the one that needs `iss`, `aud` and `exp` and nothing else. Its function for access
+   * tokens demands what few servers send (RFC 9068 §4: `typ`, `jti`, `client_id`).
+   */
+  async #faultOf(
+    token: string,
+    { audience, issuer }: TokenDemands,
+    keys: readonly JsonObject[],
+  ): Promise<{ code?: string; message: string } | undefined> {
+    const seconds = Math.floor(Date.now() / 1000);
+    const client = {
+      client_id: audience,
+      [oauth.clockSkew]: Math.floor(this.#now() / 1000) - seconds,
+      [oauth.clockTolerance]: TOLERANCE,
+    };
+    const server = {
       issuer,
-      clockTolerance: TOLERANCE,
-      currentDate: new Date(this.#now()),
-      requiredClaims: ["exp"],
-    });
-    return payload as JsonObject;
+      jwks_uri: issuer,
+      authorization_signing_alg_values_supported: ALGORITHMS,
+    };
+    const response = new URLSearchParams({ response: token });
+    const known = { jwks: { keys }, uat: seconds } as unknown as oauth.JWKSCacheInput;
+    try {
+      await oauth.validateJwtAuthResponse(server, client, response, oauth.skipStateCheck, {
+        [oauth.jwksCache]: known,
+      });
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error ? String((error as { code?: unknown }).code) : "";
-}
-
-/** Turns what `jose` says into our error; its own holds the claims. */
-function asAuthError(error: unknown): unknown {
-  const code = codeOf(error);
-  if (error instanceof AuthError || !/^ERR_J/.test(code)) return error;
-  const { claim = "" } = error as { claim?: string };
-  return invalid(FOUND[code] ?? FOUND[claim] ?? "it is no signed JWT");
+/** The claims of a JWT that was checked. */
+function claimsOf(token: string): JsonObject {
+  const binary = atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes)) as JsonObject;
 }
 
 function checkAuthorizedParty({ aud, azp }: JsonObject, demands: TokenDemands): void {

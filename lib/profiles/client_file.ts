@@ -7,14 +7,14 @@
  * @module
  */
 
-import type {
-  ClientSettings,
-  ClientType,
-  EndpointOverrides,
-  KeyType,
-  ProfileClient,
-} from "../client.ts";
-import { serverOrigin } from "../environment.ts";
+import {
+  type ClientSettings,
+  type ClientType,
+  type EndpointOverrides,
+  type KeyType,
+  type ProfileClient,
+  serverOrigin,
+} from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { JsonObject, JsonValue } from "../storage/objects.ts";
 

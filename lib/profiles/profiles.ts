@@ -9,28 +9,26 @@
 
 import {
   BUILTIN_NAMES,
-  isKey,
-  type KeySettings,
-  normalizeProfileName,
-  type ProfileClient,
-  profileKey,
-} from "../client.ts";
-import type { PlanetEnvironment } from "../environment.ts";
-import { AuthError } from "../errors.ts";
-import { readClientObject } from "../keeper/stored_session.ts";
-import {
   type CheckedOptions,
   checkKey,
   checkSessionOptions,
   checkText,
   type DefaultSessionOptions,
+  isKey,
+  type KeySettings,
   type ListProfilesOptions,
+  normalizeProfileName,
+  type PlanetEnvironment,
+  type ProfileClient,
+  profileKey,
   type SessionOptions,
   type Setup,
-} from "../options.ts";
+} from "../setup.ts";
+import { AuthError } from "../errors.ts";
+import { readClientObject } from "../keeper/stored_session.ts";
 import { isGranted, readEnv } from "../runtime.ts";
-import type { JsonObject } from "../storage/objects.ts";
-import { type ChosenStorage, openStorage, withSops } from "../storage/select.ts";
+import type { ChosenStorage, JsonObject } from "../storage/objects.ts";
+import { openStorage, withSops } from "../storage/select.ts";
 import { readClient } from "./client_file.ts";
 import {
   chooseSession,
@@ -168,12 +166,12 @@ async function ofProfile(
   { chosenBy, notes, overrode }: Chosen,
 ): Promise<Setup> {
   const chosen = await withSops(opened, profileName);
-  const { client, settings } = await findProfile(profileName, chosen, checked.environment);
+  const { settings, ...found } = await findProfile(profileName, chosen, checked.environment);
   return checkHeader({
     profileName,
     options,
     checked,
-    client,
+    ...found,
     writesClient: settings === "built-in" ? "if_present" : "never",
     chosen,
     origin: { chosenBy, overrode, notes, settings },
@@ -185,7 +183,7 @@ async function findProfile(
   name: string,
   { kind, location, reason, storage }: ChosenStorage,
   environment: PlanetEnvironment,
-): Promise<{ client: ProfileClient; settings: string }> {
+): Promise<{ client: ProfileClient; members?: JsonObject; settings: string }> {
   const builtin = builtinClient(name, environment);
   if (builtin !== undefined) return { client: builtin, settings: "built-in" };
   const place = kind === "memory" ? `memory, because ${reason}` : location ?? kind;
@@ -197,7 +195,7 @@ async function findProfile(
       `Sign in with "planet auth login" first, or check the name: there is no profile "${name}" (no ${key} in ${place}).`,
     );
   }
-  return { client: readClient(members, `${key} in ${place}`), settings: key };
+  return { client: readClient(members, `${key} in ${place}`), members, settings: key };
 }
 
 /** The sources: what the program says, the environment, and the file in `opened`. */

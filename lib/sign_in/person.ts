@@ -11,7 +11,7 @@ import type {
   CallbackListener,
   RenderCallbackPage,
 } from "../callback/handler.ts";
-import { type ClientSettings, parseCallbackUrl } from "../client.ts";
+import { type ClientSettings, parseCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { LoginStep, UnnamedEvent } from "../events.ts";
 import type { OAuthClient } from "../oauth/client.ts";
@@ -19,7 +19,7 @@ import { isPermissionError, readText } from "../runtime.ts";
 import type { Lease } from "../storage/objects.ts";
 import type { LoginUI } from "../terminal/ui.ts";
 import { readJwtClaims, type TokenSet } from "../token.ts";
-import { abandonable, type Clock, type LinkedAbort, linkedAbort, systemClock } from "../waiting.ts";
+import { abandonable, type Clock, type LinkedAbort, linkedAbort, systemClock } from "../runtime.ts";
 import {
   type AuthorizationRequest,
   beginAuthorization,

@@ -7,10 +7,10 @@
  * @module
  */
 
-import { parseCallbackUrl } from "../client.ts";
+import { checkText, invalid, parseCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { LoginUI } from "../terminal/ui.ts";
-import { abandonable, linkedAbort } from "../waiting.ts";
+import { abandonable, linkedAbort } from "../runtime.ts";
 import {
   type Attempt,
   canType,
@@ -51,18 +51,6 @@ const REQUEST_TEXTS = [
 
 /** What there is to say of time that ran out before anything was shown. */
 const NOBODY_YET: Attempt["late"] = NOBODY;
-
-function invalid(message: string): AuthError {
-  return new AuthError("invalid_argument", message);
-}
-
-function checkText(value: unknown, name: string): void {
-  if (typeof value !== "string") throw new TypeError(`${name} must be a string.`);
-  // deno-lint-ignore no-control-regex
-  if (value.trim() === "" || /[\x00-\x1f\x7f]/.test(value)) {
-    throw invalid(`Check the ${name}: it is empty or has a control character in it.`);
-  }
-}
 
 function checkSeconds(value: unknown): void {
   if (Number.isFinite(value) && Number(value) > 0) return;

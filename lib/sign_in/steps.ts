@@ -13,7 +13,7 @@ import { sameText } from "../exchange.ts";
 import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
-import type { Clock } from "../waiting.ts";
+import type { Clock } from "../runtime.ts";
 
 /**
  * A sign-in by authorization code that was begun and waits for its answer.

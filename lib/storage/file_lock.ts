@@ -34,11 +34,13 @@
  * @module
  */
 
+import { basename } from "@std/path/basename";
+import { dirname } from "@std/path/dirname";
+import { join } from "@std/path/join";
 import { AuthError } from "../errors.ts";
-import { abandonable } from "../waiting.ts";
-import { fileErrorCode, type Files } from "./files.ts";
-import { unrefTimer } from "../runtime.ts";
-import { lockTimeout } from "./turns.ts";
+import { systemClock, unrefTimer } from "../runtime.ts";
+import { type Files, makeFolders, present } from "./files.ts";
+import { fileErrorCode, lockTimeout } from "./objects.ts";
 
 /** How long a holder may stand still before others take its lock, in milliseconds. */
 export const LEASE_MS = 10_000;
@@ -62,11 +64,11 @@ export interface HeldFileLock {
 /** How to take a lock. */
 export interface TakeOptions {
   /** Ends the wait. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Longest wait, in milliseconds. */
   readonly timeoutMs: number;
   /** Replaces `LEASE_MS`, in tests. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /** What a holder writes about itself. */
@@ -103,68 +105,36 @@ export async function tolerate(codes: readonly string[], work: Promise<unknown>)
   }
 }
 
-/** Watches one holder from outside. */
-class Witness {
-  #id = "";
-  #mark = 0;
-  #stillMs = 0;
-  #seenAt = 0;
-  #askedAt = -Infinity;
-  /** How often its system lock was looked for in vain since it was seen. */
-  #missed = Infinity;
-
-  constructor(readonly files: Files, readonly folder: string, readonly leaseMs: number) {}
-
-  /** Tells whether the holder `id` is dead. */
-  async isDead(id: string): Promise<boolean> {
-    const path = `${this.folder}/${id}`;
-    let mark: number;
-    try {
-      mark = (await this.files.info(path)).mtimeMs;
-    } catch (error) {
-      if (fileErrorCode(error) === "ENOENT") return false;
-      throw error;
-    }
+/** Watches the holders of a lock from outside: the answer tells whether the holder `id` is dead. */
+function watch(files: Files, folder: string, leaseMs: number): (id: string) => Promise<boolean> {
+  const none = { id: "", mark: 0, stillMs: 0, seenAt: 0, askedAt: -Infinity, missed: Infinity };
+  let seen = none;
+  return async (id) => {
+    const path = join(folder, id);
+    const mark = (await present(() => files.info(path)))?.mtimeMs;
+    if (mark === undefined) return false;
     const now = performance.now();
-    if (id !== this.#id || mark !== this.#mark) {
-      if (id !== this.#id) {
-        this.#askedAt = -Infinity;
-        this.#missed = Infinity;
-      }
-      this.#id = id;
-      this.#mark = mark;
-      this.#stillMs = 0;
-    } else {
-      // A pause of this process is no sign of the other's death.
-      this.#stillMs += Math.min(now - this.#seenAt, 500);
-    }
-    this.#seenAt = now;
-    if (this.#stillMs >= this.leaseMs) return true;
-    if (now - this.#askedAt < 200) return false;
-    this.#askedAt = now;
-    return await this.#isSeenDead(path);
-  }
-
-  async #isSeenDead(path: string): Promise<boolean> {
-    let owner: Owner;
-    try {
-      owner = JSON.parse(new TextDecoder().decode(await this.files.read(path)));
-    } catch {
-      return false;
-    }
+    if (id !== seen.id) seen = { ...none, id };
+    // A pause of this process is no sign of the other's death.
+    seen.stillMs = mark === seen.mark ? seen.stillMs + Math.min(now - seen.seenAt, 500) : 0;
+    [seen.mark, seen.seenAt] = [mark, now];
+    if (seen.stillMs >= leaseMs) return true;
+    if (now - seen.askedAt < 200) return false;
+    seen.askedAt = now;
+    const owner: Owner = await files.read(path)
+      .then((bytes) => JSON.parse(new TextDecoder().decode(bytes))).catch(() => ({}));
     if (typeof owner.pid !== "number") return false;
     if (owner.held === true) {
-      const held = await this.files.isHeld(path, owner.pid);
+      const held = await files.isHeld(path, owner.pid);
       if (held === false) return true;
       // Whose lock was seen once is no process of another container. A list that changes while
-      // it is read may lack an entry, so one look is not enough.
-      this.#missed = held === true ? 0 : this.#missed + 1;
-      if (Number.isFinite(this.#missed) && this.#missed >= 2) return true;
+      // it is read may lack an entry, so one look in vain is not enough.
+      seen.missed = held === true ? 0 : seen.missed + 1;
+      if (Number.isFinite(seen.missed) && seen.missed >= 2) return true;
     }
-    if (typeof owner.space !== "string") return false;
-    if (owner.space !== await this.files.processSpace()) return false;
-    return await this.files.isAlive(owner.pid) === false;
-  }
+    return typeof owner.space === "string" && owner.space === await files.processSpace() &&
+      await files.isAlive(owner.pid) === false;
+  };
 }
 
 /** Takes the lock of the file `target`. */
@@ -177,7 +147,7 @@ export async function takeFileLock(
   const folder = `${target}.lock`;
   const id = randomName();
   const prepared = `${folder}.${id}`;
-  const witness = new Witness(files, folder, leaseMs);
+  const isDead = watch(files, folder, leaseMs);
   const since = performance.now();
   let system: { close(): void } | undefined;
   let ready = false;
@@ -200,16 +170,16 @@ export async function takeFileLock(
         const outcome = await move(files, prepared, folder);
         if (outcome === "done") {
           taken = true;
-          return new Held(files, folder, id, leaseMs, system);
+          return hold(files, folder, id, leaseMs, system);
         }
         if (outcome === "gone") ready = false;
-      } else if (await witness.isDead(owner)) {
-        await remove(files, `${folder}/${owner}`);
+      } else if (await isDead(owner)) {
+        await remove(files, join(folder, owner));
         continue;
       }
       const left = timeoutMs - (performance.now() - since);
       if (left <= 0) throw lockTimeout(folder, timeoutMs);
-      await pause(Math.min(wait * (0.5 + Math.random()), left), signal);
+      await systemClock.sleep(Math.min(wait * (0.5 + Math.random()), left), signal);
       wait = Math.min(wait * 2, 80);
     }
   } finally {
@@ -232,7 +202,7 @@ async function namesIn(files: Files, folder: string): Promise<string[]> {
 /** Removes `names` in a folder, and what is in those that are folders. */
 async function empty(files: Files, folder: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    const path = `${folder}/${name}`;
+    const path = join(folder, name);
     if (!name.endsWith(bin(""))) await remove(files, path);
     else {
       await empty(files, path, await namesIn(files, path));
@@ -260,6 +230,27 @@ export async function removePrepared(files: Files, target: string, path: string)
   await discard(files, aside);
 }
 
+/** Removes what writers and waiters that died left beside a file, before the time `since`. */
+export async function removeLeftovers(
+  files: Files,
+  target: string,
+  since: number,
+): Promise<void> {
+  const [folder, name] = [dirname(target), basename(target)];
+  for (const entry of await files.entries(folder)) {
+    if (!entry.name.startsWith(`${name}.`)) continue;
+    const rest = entry.name.slice(name.length);
+    const isFile = entry.isFile && /^\.[0-9a-f]{32}\.tmp$/.test(rest);
+    const isFolder = entry.isFolder && /^\.lock\.[0-9a-f]{32}$/.test(rest);
+    if (!isFile && !isFolder) continue;
+    const path = join(folder, entry.name);
+    const written = (await present(() => files.info(path)))?.mtimeMs;
+    if (written === undefined || written > since) continue;
+    const removing = isFile ? files.remove(path, "file") : removePrepared(files, target, path);
+    await removing.catch(() => {});
+  }
+}
+
 function remove(files: Files, path: string): Promise<boolean> {
   return tolerate(["ENOENT"], files.remove(path, "file"));
 }
@@ -269,12 +260,12 @@ async function prepare(
   prepared: string,
   id: string,
 ): Promise<{ close(): void } | undefined> {
-  await files.makeFolder(prepared);
-  const path = `${prepared}/${id}`;
+  await makeFolders(files, prepared);
+  const path = join(prepared, id);
   let system: { close(): void } | undefined;
   try {
-    await files.makeFolder(`${prepared}/${bin(id)}`);
-    await files.create(`${prepared}/${room(id)}`, new Uint8Array(ROOM_BYTES));
+    await files.makeFolder(join(prepared, bin(id)));
+    await files.create(join(prepared, room(id)), new Uint8Array(ROOM_BYTES));
     const space = await files.processSpace();
     await files.create(path, new Uint8Array());
     system = await files.hold(path);
@@ -318,113 +309,84 @@ async function move(
   }
 }
 
-async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  try {
-    await abandonable(promise, signal);
-  } finally {
-    clearTimeout(timer);
-    resolve();
-  }
-}
+/** Holds a lock that was just taken, and renews it until it is let go or lost. */
+function hold(
+  files: Files,
+  folder: string,
+  id: string,
+  leaseMs: number,
+  system: { close(): void } | undefined,
+): HeldFileLock {
+  const controller = new AbortController();
+  const path = join(folder, id);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let beating: Promise<void> | undefined;
+  let renewedAt = performance.now();
+  let [scratches, removed, released] = [0, 0, false];
 
-class Held implements HeldFileLock {
-  readonly #controller = new AbortController();
-  readonly #path: string;
-  #timer: unknown;
-  #beating: Promise<void> | undefined;
-  #scratches = 0;
-  #removed = 0;
-  #released = false;
-  #renewedAt = performance.now();
-
-  constructor(
-    readonly files: Files,
-    readonly folder: string,
-    readonly id: string,
-    readonly leaseMs: number,
-    readonly system: { close(): void } | undefined,
-  ) {
-    this.#path = `${folder}/${id}`;
-    this.#schedule();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  async scratch(): Promise<string> {
-    if (this.#scratches === 0) await remove(this.files, `${this.folder}/${room(this.id)}`);
-    return `${this.#path}.${++this.#scratches}.new`;
-  }
-
-  async remove(path: string): Promise<boolean> {
-    if (this.signal.aborted) throw this.lose();
-    const gone = `${this.folder}/${bin(this.id)}/${++this.#removed}`;
+  const schedule = () => {
+    timer = setTimeout(() => beating = beat(), leaseMs / 10);
+    unrefTimer(timer);
+  };
+  const beat = async () => {
     try {
-      await this.files.rename(path, gone);
-    } catch (error) {
-      await this.confirm();
-      if (fileErrorCode(error) === "ENOENT") return false;
-      // A link lies on one disk, and its target with the lock on another.
-      if (fileErrorCode(error) !== "EXDEV") throw error;
-      return await remove(this.files, path);
-    }
-    await remove(this.files, gone);
-    return true;
-  }
-
-  async confirm(): Promise<void> {
-    if (this.signal.aborted) throw this.lose();
-    try {
-      await this.files.touch(this.#path);
-    } catch (error) {
-      if (fileErrorCode(error) === "ENOENT") throw this.lose();
-      throw error;
-    }
-  }
-
-  lose(cause?: unknown): AuthError {
-    const error = new AuthError(
-      "storage_failed",
-      `Read the state again: this program lost the lock ${this.folder}, because it stood still ` +
-        `for more than ${this.leaseMs / 1000} s or the lock was removed. Nothing was written.`,
-      { cause },
-    );
-    this.#controller.abort(error);
-    return error;
-  }
-
-  async release(): Promise<void> {
-    this.#released = true;
-    clearTimeout(this.#timer as number);
-    await this.#beating;
-    this.system?.close();
-    // A scratch file is left only by a save that nobody waited for.
-    for (let n = 0; n <= this.#scratches; n++) {
-      await this.files.remove(`${this.#path}.${n}.new`, "file").catch(() => {});
-    }
-    await discard(this.files, `${this.folder}/${bin(this.id)}`);
-    await this.files.remove(this.#path, "file").catch(() => {});
-    await this.files.remove(this.folder, "folder").catch(() => {});
-  }
-
-  #schedule(): void {
-    this.#timer = setTimeout(() => {
-      this.#beating = this.#beat();
-    }, this.leaseMs / 10);
-    unrefTimer(this.#timer);
-  }
-
-  async #beat(): Promise<void> {
-    try {
-      await this.confirm();
-      this.#renewedAt = performance.now();
+      await lock.confirm();
+      renewedAt = performance.now();
     } catch (error) {
       // It may pass, but others may have taken the lock by then.
-      if (performance.now() - this.#renewedAt >= this.leaseMs) this.lose(error);
+      if (performance.now() - renewedAt >= leaseMs) lock.lose(error);
     }
-    if (!this.#released && !this.signal.aborted) this.#schedule();
-  }
+    if (!released && !controller.signal.aborted) schedule();
+  };
+  const lock: HeldFileLock = {
+    signal: controller.signal,
+    async scratch() {
+      if (scratches === 0) await remove(files, join(folder, room(id)));
+      return `${path}.${++scratches}.new`;
+    },
+    async remove(target) {
+      if (controller.signal.aborted) throw lock.lose();
+      const gone = join(folder, bin(id), String(++removed));
+      try {
+        await files.rename(target, gone);
+      } catch (error) {
+        await lock.confirm();
+        if (fileErrorCode(error) === "ENOENT") return false;
+        // A link lies on one disk, and its target with the lock on another.
+        if (fileErrorCode(error) !== "EXDEV") throw error;
+        return await remove(files, target);
+      }
+      await remove(files, gone);
+      return true;
+    },
+    async confirm() {
+      if (controller.signal.aborted) throw lock.lose();
+      if (!await tolerate(["ENOENT"], files.touch(path))) throw lock.lose();
+    },
+    lose(cause) {
+      const error = new AuthError(
+        "storage_failed",
+        `Read the state again: this program lost the lock ${folder}, because it stood still ` +
+          `for more than ${leaseMs / 1000} s or the lock was removed. Nothing was written.`,
+        { cause },
+      );
+      controller.abort(error);
+      return error;
+    },
+    async release() {
+      released = true;
+      clearTimeout(timer);
+      await beating;
+      system?.close();
+      // A scratch file is left only by a save that nobody waited for.
+      for (let n = 0; n <= scratches; n++) {
+        await files.remove(`${path}.${n}.new`, "file").catch(() => {});
+      }
+      await discard(files, join(folder, bin(id)));
+      await files.remove(path, "file").catch(() => {});
+      await files.remove(folder, "folder").catch(() => {});
+    },
+  };
+  schedule();
+  return lock;
 }

@@ -1,11 +1,18 @@
 /**
- * File operations by Deno's own calls; loads no `node:` module.
+ * The file operations of Deno, by its own calls and `@std/fs`; loads no `node:` module.
  *
  * @module
  */
 
+import { exists } from "@std/fs/exists";
 import { isGranted } from "../runtime.ts";
-import { canRun, type FileInfo, type Files, type FolderEntry } from "./files.ts";
+import {
+  canRun,
+  type FileInfo,
+  type Files,
+  type FolderEntry,
+  type ProgramResult,
+} from "./files.ts";
 
 /** Deno opens `/proc` only to programs that may do everything. */
 function mayDoAll(): boolean {
@@ -15,15 +22,18 @@ function mayDoAll(): boolean {
 
 const isWindows = Deno.build.os === "windows";
 
-function known({ isFile, mtime, uid, gid }: Deno.FileInfo): FileInfo {
-  return { isFile, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
+function known({ isFile, isDirectory, mtime, uid, gid }: Deno.FileInfo): FileInfo {
+  return { isFile, isFolder: isDirectory, mtimeMs: mtime?.getTime() ?? 0, uid, gid };
 }
 
 /** File operations of Deno. */
 export const files: Files = {
   read: (path: string): Promise<Uint8Array> => Deno.readFile(path),
+  // At once: the disk is not waited for, and another thread's help takes longer than the write.
   create: (path: string, bytes: Uint8Array): Promise<void> =>
-    Deno.writeFile(path, bytes, { createNew: true, mode: 0o600 }),
+    new Promise((resolve) =>
+      resolve(Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o600 }))
+    ),
   async sync(path: string): Promise<void> {
     using file = Deno.openSync(path, { write: true });
     await file.sync();
@@ -32,21 +42,23 @@ export const files: Files = {
     Deno.writeFile(path, bytes, { create: false }),
   rename: (from: string, to: string): Promise<void> => Deno.rename(from, to),
   remove: (path: string): Promise<void> => Deno.remove(path),
-  makeFolder: (path: string): Promise<void> => Deno.mkdir(path, { recursive: true, mode: 0o700 }),
+  makeFolder: (path: string): Promise<void> => Deno.mkdir(path, { mode: 0o700 }),
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
     if (isWindows) return;
     using folder = Deno.openSync(path);
     await folder.sync();
   },
+  exists: (path: string): Promise<boolean> => exists(path),
   info: async (path: string): Promise<FileInfo> => known(await Deno.stat(path)),
   atOnce: (path: string): FileInfo => known(Deno.statSync(path)),
   mayLook: (path: string): boolean => isGranted({ name: "read", path }),
   realPath: (path: string): Promise<string> => Deno.realPath(path),
+  readLink: (path: string): Promise<string> => Deno.readLink(path),
   async entries(path: string): Promise<FolderEntry[]> {
     const found: FolderEntry[] = [];
-    for await (const { name, isFile, isDirectory } of Deno.readDir(path)) {
-      found.push({ name, isFile, isFolder: isDirectory });
+    for await (const { name, isFile, isDirectory, isSymlink } of Deno.readDir(path)) {
+      found.push({ name, isFile, isFolder: isDirectory, isLink: isSymlink });
     }
     return found;
   },
@@ -98,6 +110,30 @@ export const files: Files = {
       return !(await file.tryLock(true));
     } catch {
       return undefined;
+    }
+  },
+  async run(
+    command: string,
+    args: readonly string[],
+    input: string,
+    timeoutMs: number,
+  ): Promise<ProgramResult | undefined> {
+    const stdio = { stdin: "piped", stdout: "piped", stderr: "null" } as const;
+    let child: Deno.ChildProcess;
+    try {
+      child = new Deno.Command(command, { args: [...args], ...stdio }).spawn();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+    const timer = setTimeout(() => child.kill(), timeoutMs);
+    try {
+      // It may end without reading all of its input.
+      const writing = new Blob([input]).stream().pipeTo(child.stdin).catch(() => {});
+      const [{ code, stdout }] = await Promise.all([child.output(), writing]);
+      return { code, output: new TextDecoder().decode(stdout) };
+    } finally {
+      clearTimeout(timer);
     }
   },
 };

@@ -1,19 +1,13 @@
 /**
- * What a store keeps, and what it must do: JSON objects under keys, checked before anything is touched.
+ * What all stores share: their contract, the checks of keys and values before anything is touched,
+ * and the lines in which callers of this process wait.
  *
  * @module
  */
 
-import { AuthError } from "../errors.ts";
+import { AuthError, type JsonObject, type JsonValue } from "../errors.ts";
 
-/** A value that JSON can hold. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
-
-/** A JSON object, as stored under one key. */
-export interface JsonObject {
-  /** A member; absent members read as `undefined`. */
-  [member: string]: JsonValue | undefined;
-}
+export type { JsonObject, JsonValue } from "../errors.ts";
 
 /** Exclusive right to change one key, held while `withLock()` runs its body. */
 export interface Lease {
@@ -24,9 +18,9 @@ export interface Lease {
 /** How long and how cancellably to wait for a lock. */
 export interface LockOptions {
   /** Ends the wait; the promise rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Longest wait in milliseconds; then `AuthError` `lock_timeout`. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /**
@@ -76,27 +70,55 @@ export interface ObjectStorageProvider {
   ): Promise<T>;
 }
 
+/** A store, and why it is this one. */
+export interface ChosenStorage {
+  /** The store. */
+  readonly storage: ObjectStorageProvider;
+  /** Its kind; `custom` if the application brought its own. */
+  readonly kind: "file" | "kv" | "memory" | "custom";
+  /** Whether what it keeps outlives the program, as far as one can tell. */
+  readonly durable: boolean;
+  /** Whether the command line reads it too. */
+  readonly sharesWithCommandLine?: boolean;
+  /** Where it keeps things, as far as there is a place. */
+  readonly location?: string;
+  /** Why it was chosen. */
+  readonly reason: string;
+  /** What to do to have a store that lasts; present if this one does not, for want of another. */
+  readonly advice?: string;
+  /** Closes what was opened for it; present if there is such a thing. */
+  readonly close?: () => void;
+}
+
 const MAX_KEY = 1024;
 const MAX_SEGMENT = 200;
 const MAX_DEPTH = 64;
 
-/** Device names that Windows opens instead of a file, with any extension. */
-const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+/** Device names that Windows opens instead of a file, whatever the extension. */
+const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])$/i;
 
 /** Names that the file store gives to its own locks and unfinished files. */
 const RESERVED = /\.lock(\.[0-9a-f]{32})?$|\.[0-9a-f]{32}\.tmp$/i;
 
+/** What is wrong with one segment of a key. */
 function fault(segment: string): string | undefined {
   if (segment === "") return "an empty segment";
   if (segment === "." || segment === "..") return `the segment "${segment}"`;
   if (segment.length > MAX_SEGMENT) return `a segment of more than ${MAX_SEGMENT} characters`;
-  // deno-lint-ignore no-control-regex -- control characters are what this rule is about
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(segment)) return "a control character";
-  if (segment.includes("\\")) return "a backslash";
-  if (/[<>:"|?*]/.test(segment)) return 'one of the characters < > : " | ? *';
-  if (/[. ]$/.test(segment)) return "a segment that ends in a dot or a space";
+  for (let at = 0; at < segment.length; at++) {
+    const code = segment.charCodeAt(at);
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return "a control character";
+    if (code === 0x5c) return "a backslash";
+    if ('<>:"|?*'.includes(segment[at]!)) return 'one of the characters < > : " | ? *';
+  }
+  if (segment.endsWith(".") || segment.endsWith(" ")) {
+    return "a segment that ends in a dot or a space";
+  }
   if (!segment.isWellFormed()) return "half a surrogate pair";
-  if (DEVICE.test(segment)) return `the reserved device name "${segment}"`;
+  const [stem] = segment.split(".", 1) as [string];
+  if (stem.length >= 3 && stem.length <= 4 && DEVICE.test(stem)) {
+    return `the reserved device name "${segment}"`;
+  }
   if (RESERVED.test(segment)) return `"${segment}", a name kept for locks and unfinished files`;
 }
 
@@ -111,9 +133,8 @@ function fault(segment: string): string | undefined {
  */
 export function checkKey(key: string): void {
   if (typeof key !== "string") throw new TypeError("A storage key must be a string.");
-  const found = key.length > MAX_KEY
-    ? `more than ${MAX_KEY} characters`
-    : key.split("/").map(fault).find((text) => text !== undefined);
+  let found = key.length > MAX_KEY ? `more than ${MAX_KEY} characters` : undefined;
+  for (const segment of key.split("/")) found ??= fault(segment);
   if (found === undefined) return;
   throw new AuthError(
     "invalid_argument",
@@ -187,15 +208,20 @@ export function corrupt(where: string, found: string): AuthError {
  * Reads a stored JSON object.
  *
  * @param where Names the place in an error.
+ * @param content Bytes of UTF-8, or text.
  * @throws {AuthError} `storage_corrupt`; it never quotes the content.
  */
-export function parseObject(where: string, bytes: Uint8Array): JsonObject {
+export function parseObject(where: string, content: Uint8Array | string): JsonObject {
   let value: JsonValue;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(
+      typeof content === "string"
+        ? content
+        : new TextDecoder("utf-8", { fatal: true }).decode(content),
+    );
   } catch {
     // The parser's message quotes the content, so it is no `cause`.
-    throw corrupt(where, bytes.length === 0 ? "nothing" : "no JSON");
+    throw corrupt(where, content.length === 0 ? "nothing" : "no JSON");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw corrupt(where, "JSON that is no object");
@@ -206,4 +232,98 @@ export function parseObject(where: string, bytes: Uint8Array): JsonObject {
 /** The error of a key under which nothing is stored. */
 export function notFound(key: string): AuthError {
   return new AuthError("storage_not_found", `Save "${key}" first: nothing is stored there.`);
+}
+
+/** System error code such as `ENOENT`; `NotCapable` for Deno's missing permission. */
+export function fileErrorCode(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  if (error.name === "NotCapable") return "NotCapable";
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string") return code;
+  return error.name === "NotFound" ? "ENOENT" : error.name;
+}
+
+/** Tells whether a file operation failed because there is no such file. */
+export function isAbsent(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes(fileErrorCode(error));
+}
+
+/** Longest wait for a lock where the caller names none, in milliseconds. */
+const DEFAULT_LOCK_TIMEOUT_MS = 30_000;
+
+/** The error of a wait that took too long; `what` names what is locked. */
+export function lockTimeout(what: string, waitedMs: number): AuthError {
+  return new AuthError(
+    "lock_timeout",
+    `Try again, or end the program that holds ${what}: it did not come free in ${
+      Math.round(waitedMs)
+    } ms.`,
+  );
+}
+
+/** Longest wait that a timer can count, in milliseconds; longer ones would end at once. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+function lockWaitMs({ timeoutMs = DEFAULT_LOCK_TIMEOUT_MS }: LockOptions): number {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    throw new TypeError("timeoutMs must be a number of milliseconds, 0 or more.");
+  }
+  return Math.min(timeoutMs, LONGEST_TIMER_MS);
+}
+
+/** Lines of waiters, one for each name. */
+export class Turns {
+  readonly #tails = new Map<string, Promise<void>>();
+
+  /**
+   * Runs `body` when it is the caller's turn for `name`; `left()` is what remains of the wait, in
+   * milliseconds.
+   *
+   * @throws {AuthError} `lock_timeout` naming `what`; after an abort, the reason of the signal.
+   */
+  async run<T>(
+    name: string,
+    what: string,
+    options: LockOptions,
+    body: (left: () => number) => Promise<T>,
+  ): Promise<T> {
+    const timeoutMs = lockWaitMs(options);
+    const since = performance.now();
+    const done = await this.#take(name, what, timeoutMs, options.signal);
+    try {
+      return await body(() => Math.max(timeoutMs - (performance.now() - since), 0));
+    } finally {
+      done();
+    }
+  }
+
+  async #take(
+    name: string,
+    what: string,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<() => void> {
+    signal?.throwIfAborted();
+    const before = this.#tails.get(name);
+    const { promise: mine, resolve: done } = Promise.withResolvers<void>();
+    const tail = before === undefined ? mine : before.then(() => mine);
+    this.#tails.set(name, tail);
+    tail.then(() => this.#tails.get(name) === tail && this.#tails.delete(name));
+    if (before === undefined) return done;
+    // Whoever gives up stays in line as one who is done at once.
+    const { promise: given, reject: giveUp } = Promise.withResolvers<never>();
+    const onAbort = () => giveUp(signal!.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer = setTimeout(() => giveUp(lockTimeout(what, timeoutMs)), timeoutMs);
+    try {
+      await Promise.race([before, given]);
+      return done;
+    } catch (error) {
+      done();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
 }

@@ -1,11 +1,12 @@
 /**
- * Picks the store, and the file operations, that fit this runtime.
+ * Picks the store that fits the options of a session and this runtime.
  *
  * Never causes a permission prompt.
  *
  * @module
  */
 
+import { profileKey } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import {
   homeVariable,
@@ -16,41 +17,183 @@ import {
   readEnv,
   runtime,
 } from "../runtime.ts";
-import { FileStorage } from "./file.ts";
-import { MemoryStorage } from "./memory.ts";
-import type { Files } from "./files.ts";
-import type { ObjectStorageProvider } from "./objects.ts";
+import { FileStorage, openFiles } from "./file.ts";
+import type { KvLike } from "./kv_engine.ts";
+import { KvStorage, MemoryStorage } from "./stores.ts";
+import type { ChosenStorage, ObjectStorageProvider } from "./objects.ts";
 
-/** A store, and why it is this one. */
-export interface ChosenStorage {
-  /** The store. */
-  readonly storage: ObjectStorageProvider;
-  /** Its kind; `custom` where the application brought its own. */
-  readonly kind: "file" | "kv" | "memory" | "custom";
-  /** Where it keeps things, as far as there is a place. */
-  readonly location?: string;
-  /** Why it was chosen. */
-  readonly reason: string;
-  /** Whether it outlives the program. */
-  readonly durable: boolean;
-  /** Whether the command line reads it too. */
-  readonly sharesWithCommandLine?: boolean;
-  /** Closes what was opened here. */
-  readonly close?: () => void;
+/** The options of a session that say where its state is kept. */
+export interface StorageOptions {
+  /** `false`: in memory; `true`: in a store that lasts, or not at all. */
+  readonly saveStateToStorage?: boolean | undefined;
+  /** The application's own store. */
+  readonly storageProvider?: ObjectStorageProvider | undefined;
+}
+
+/** Why there is no store of some kind, and what to do for one; "" if there is nothing to do. */
+type Missing = readonly [why: string, advice: string];
+
+function memory(reason: string, advice?: string): ChosenStorage {
+  const storage = new MemoryStorage();
+  return { storage, kind: "memory", durable: false, reason, ...advice !== undefined && { advice } };
+}
+
+function inFiles(): ChosenStorage {
+  const storage = new FileStorage();
+  return {
+    storage,
+    kind: "file",
+    durable: true,
+    sharesWithCommandLine: true,
+    location: storage.root,
+    reason: "files in the home directory may be read and written",
+  };
+}
+
+/** Deno Deploy has a disk, but one that does not last. */
+function isDeploy(): boolean {
+  return readEnv("DENO_DEPLOYMENT_ID") !== undefined;
+}
+
+function missingFlags(path: string): string[] {
+  return (["read", "write"] as const).filter((name) => !isGranted({ name, path }))
+    .map((name) => `--allow-${name}=${path}`);
+}
+
+/** Where sessions lie in files, if that is permitted and needs no closer look. */
+function sessionsFolder(): string | undefined {
+  if (runtime === "other") return undefined;
+  const home = readEnv(homeVariable());
+  if (!home || isDeploy()) return undefined;
+  const path = `${home}/.planet`;
+  return missingFlags(path).length === 0 ? path : undefined;
+}
+
+/** Why files cannot be used without asking somebody; `undefined`: they can. */
+async function missingFiles(): Promise<Missing | undefined> {
+  if (runtime === "other") return ["this runtime has no files", ""];
+  if (isDeploy()) return ["the disk of Deno Deploy does not last", "attach a Deno KV database"];
+  const variable = homeVariable();
+  const home = readEnv(variable);
+  const flags = missingFlags(`${home || `$${variable}`}/.planet`);
+  if (!isGranted({ name: "env", variable })) flags.unshift(`--allow-env=${variable}`);
+  const all = flags.join(" ");
+  if (all !== "") return [`not granted: ${all}`, `run with ${all}`];
+  if (!home) return [`the variable ${variable} is not set`, `set the variable ${variable}`];
+  const files = await openFiles();
+  // What is there already serves readers even if nothing can be written.
+  if (await files.exists(`${home}/.planet`).catch(() => false)) return undefined;
+  const mayTry = (["read", "write"] as const).every((name) => isGranted({ name, path: home }));
+  if (!mayTry || await files.canAdd(home) !== false) return undefined;
+  return [
+    `nothing can be written to the folder ${home}`,
+    `let this user write to the folder ${home}`,
+  ];
+}
+
+/** Opens the default Deno KV, since there are no files. */
+async function openKv(noFiles: string): Promise<ChosenStorage | Missing> {
+  if (runtime !== "deno") return [runtime === "other" ? "no Deno KV" : "", ""];
+  const open = (Deno as { openKv?: () => Promise<unknown> }).openKv;
+  if (open === undefined) {
+    const flag = "--unstable-kv";
+    return isDeploy() ? ["no Deno KV", ""] : [`no Deno KV (${flag})`, `run with ${flag}`];
+  }
+  try {
+    const kv = await open() as KvLike & { close(): void };
+    const readers = isDeploy() ? "" : "; other users of this machine may be able to read its file";
+    return {
+      storage: new KvStorage(kv),
+      kind: "kv",
+      durable: true,
+      location: "Deno KV",
+      reason: `Deno KV is there, and ${noFiles}${readers}`,
+      close: () => kv.close(),
+    };
+  } catch (error) {
+    return [`Deno KV did not open (${error instanceof Error ? error.name : "unknown"})`, ""];
+  }
 }
 
 /**
- * Loads the file operations of this runtime.
- *
- * @throws {AuthError} `unsupported_runtime` where there are no files.
+ * Chooses a store by what is allowed here already: files that last, then Deno KV,
+ * then memory. Deno KV comes first on Deno Deploy, whose disk does not last.
  */
-export async function openFiles(): Promise<Files> {
-  if (runtime === "deno") return (await import("./files_deno.ts")).files;
-  if (runtime !== "other") return (await import("./files_node.ts")).files;
-  throw new AuthError(
-    "unsupported_runtime",
-    "Pass a storageProvider: this runtime has no files.",
+export async function chooseStorage(): Promise<ChosenStorage> {
+  const folder = sessionsFolder();
+  if (folder !== undefined && await lookAt(folder) === "other") return inFiles();
+  const noFiles = await missingFiles();
+  if (noFiles === undefined) return inFiles();
+  const kv = await openKv(noFiles[0]);
+  if ("storage" in kv) return kv;
+  const joined = (at: 0 | 1, by: string) => [noFiles[at], kv[at]].filter(Boolean).join(by);
+  return memory(joined(0, "; "), joined(1, ", or "));
+}
+
+/** The store of the options, or the one that fits this runtime. */
+export async function openStorage(
+  { storageProvider: storage }: StorageOptions,
+): Promise<ChosenStorage> {
+  if (storage === undefined) return await chooseStorage();
+  const sharesWithCommandLine = storage instanceof FileStorage;
+  const durable = !(storage instanceof MemoryStorage);
+  const reason = "storageProvider was given";
+  return { storage, kind: "custom", durable, sharesWithCommandLine, reason };
+}
+
+/**
+ * Opens the store of a session: the one place that decides where its state is kept.
+ *
+ * @throws {AuthError} `storage_denied` if `saveStateToStorage` is `true` and nothing here lasts.
+ */
+export async function openSessionStorage(
+  { saveStateToStorage, storageProvider }: StorageOptions,
+  profileName: string,
+): Promise<ChosenStorage> {
+  if (saveStateToStorage === false) return memory("saveStateToStorage is false");
+  if (storageProvider === undefined && await isInClear(profileName)) return inFiles();
+  const chosen = await openStorage({ storageProvider });
+  if (saveStateToStorage === true && chosen.kind === "memory") {
+    const ways = [chosen.advice, "pass a storageProvider", "leave saveStateToStorage out"];
+    const text = ways.filter(Boolean).join(", or ");
+    throw new AuthError(
+      "storage_denied",
+      `${text[0]!.toUpperCase()}${text.slice(1)}: no store here outlives the program ` +
+        `(${chosen.reason}).`,
+    );
+  }
+  return await withSops(chosen, profileName);
+}
+
+/** Whether a profile is seen to lie in files in clear, by one look at its folder. */
+async function isInClear(profileName: string): Promise<boolean> {
+  const folder = sessionsFolder();
+  if (folder === undefined) return false;
+  const names = ["auth_client.sops.json", "token.json", "token.sops.json"];
+  const found = await namesIn(`${folder}/${profileName}`, names);
+  return found !== undefined && !found.some((name) => name.endsWith(".sops.json"));
+}
+
+/** The store, reading and writing through `sops` if the profile has files of it. */
+export async function withSops(
+  chosen: ChosenStorage,
+  profileName: string,
+): Promise<ChosenStorage> {
+  const { storage } = chosen;
+  if (!(storage instanceof FileStorage)) return chosen;
+  const there = await Promise.all(
+    (["auth_client.sops", "token.sops"] as const)
+      .map((object) => storage.exists(profileKey(profileName, object))),
   );
+  if (!there.includes(true)) return chosen;
+  const { SopsStorage } = await import("./sops.ts");
+  const reason = `${chosen.reason}; sops encrypts the profile's files`;
+  return { ...chosen, storage: new SopsStorage(storage), reason };
+}
+
+/** The store of {@linkcode chooseStorage}, without its reason. */
+export async function defaultStorage(): Promise<ObjectStorageProvider> {
+  return (await chooseStorage()).storage;
 }
 
 /** The text of the file that `member` of a profile names; `what` says what it is for. */
@@ -65,110 +208,4 @@ export async function readNamedFile(file: string, member: string, what: string):
       { cause },
     );
   }
-}
-
-/** Opens Deno KV; `undefined` where there is none. */
-export function kvOpener(): (() => Promise<unknown>) | undefined {
-  return runtime === "deno" ? (Deno as { openKv?: () => Promise<unknown> }).openKv : undefined;
-}
-
-/** The store of files in the home directory. */
-export function fileStorage(): ChosenStorage {
-  const storage = new FileStorage();
-  return {
-    storage,
-    kind: "file",
-    location: storage.root,
-    reason: "files in the home directory may be read and written",
-    durable: true,
-    sharesWithCommandLine: true,
-  };
-}
-
-/** Where sessions lie in files, as far as that is permitted at a glance. */
-function sessionsFolder(): string | undefined {
-  if (runtime === "other") return undefined;
-  const home = readEnv(homeVariable());
-  if (!home || readEnv("DENO_DEPLOYMENT_ID") !== undefined) return undefined;
-  const path = `${home}/.planet`;
-  return isGranted({ name: "read", path }) && isGranted({ name: "write", path }) ? path : undefined;
-}
-
-/**
- * The store of files, and which of `names` a profile has there, by one look; `undefined` where
- * that does not tell.
- */
-export async function profileFiles(
-  profileName: string,
-  names: readonly string[],
-): Promise<{ chosen: ChosenStorage; names: readonly string[] } | undefined> {
-  const folder = sessionsFolder();
-  if (folder === undefined) return undefined;
-  const found = await namesIn(`${folder}/${profileName}`, names);
-  return found === undefined ? undefined : { chosen: fileStorage(), names: found };
-}
-
-/**
- * Chooses a store by what is allowed here already: files that last, then Deno
- * KV, then memory. Deno KV comes first on Deno Deploy, where the disk does not last.
- */
-export async function chooseStorage(): Promise<ChosenStorage> {
-  const folder = sessionsFolder();
-  if (folder !== undefined && await lookAt(folder) === "other") return fileStorage();
-  return await (await import("./choose.ts")).chooseClosely();
-}
-
-/** The store of {@linkcode chooseStorage}, without its reason. */
-export async function defaultStorage(): Promise<ObjectStorageProvider> {
-  return (await chooseStorage()).storage;
-}
-
-/** The store of the options, or the one that fits this runtime. */
-export async function openStorage(
-  { storageProvider: storage }: { storageProvider?: ObjectStorageProvider | undefined },
-): Promise<ChosenStorage> {
-  if (storage === undefined) return await chooseStorage();
-  const sharesWithCommandLine = storage instanceof FileStorage;
-  const durable = !(storage instanceof MemoryStorage);
-  const reason = "storageProvider was given";
-  return { storage, kind: "custom", reason, durable, sharesWithCommandLine };
-}
-
-/** Files of a profile that tell how its session is kept. */
-const SESSION_FILES = ["auth_client.sops.json", "token.json", "token.sops.json"] as const;
-
-/** The store of a profile's session. */
-export async function openSessionStorage(
-  options: {
-    saveStateToStorage?: boolean | undefined;
-    storageProvider?: ObjectStorageProvider | undefined;
-  },
-  profileName: string,
-): Promise<ChosenStorage> {
-  if (options.saveStateToStorage === false) {
-    const reason = "saveStateToStorage is false";
-    return { storage: new MemoryStorage(), kind: "memory", reason, durable: false };
-  }
-  const seen = options.storageProvider === undefined
-    ? await profileFiles(profileName, SESSION_FILES)
-    : undefined;
-  if (seen?.names.every((name) => !name.endsWith(".sops.json"))) return seen.chosen;
-  return await withSops(await openStorage(options), profileName);
-}
-
-/** The store, reading and writing through `sops` where the profile has files of it. */
-export async function withSops(
-  chosen: ChosenStorage,
-  profileName: string,
-): Promise<ChosenStorage> {
-  const { storage } = chosen;
-  if (!(storage instanceof FileStorage)) return chosen;
-  const there = await Promise.all(
-    ["auth_client.sops", "token.sops"]
-      .map((object) => storage.exists(`.planet/${profileName}/${object}.json`)),
-  );
-  if (!there.includes(true)) return chosen;
-  const { SopsStorage } = await import("./sops.ts");
-  const reason = `${chosen.reason}; sops encrypts the profile's files`;
-  return { ...chosen, storage: new SopsStorage(storage), reason };
 }

@@ -8,32 +8,19 @@
  * @module
  */
 
+import { join } from "@std/path/join";
 import { AuthError } from "../errors.ts";
-import { isGranted, runtime } from "../runtime.ts";
-import type { FileStorage } from "./file.ts";
-import { toPythonJson } from "./json.ts";
-import type {
-  JsonObject,
-  JsonValue,
-  Lease,
-  LockOptions,
-  ObjectStorageProvider,
+import { isGranted } from "../runtime.ts";
+import { type FileStorage, openFiles } from "./file.ts";
+import { type Files, type ProgramResult, toPythonJson } from "./files.ts";
+import {
+  type JsonObject,
+  type JsonValue,
+  type Lease,
+  type LockOptions,
+  type ObjectStorageProvider,
+  parseObject,
 } from "./objects.ts";
-
-/** What a run of `sops` gave. */
-export interface SopsResult {
-  /** Exit code. */
-  readonly code: number;
-  /** What it printed. */
-  readonly output: string;
-}
-
-/** Runs `sops`; `undefined` where there is no such program. */
-export type RunSops = (
-  args: readonly string[],
-  input: string,
-  timeoutMs: number,
-) => Promise<SopsResult | undefined>;
 
 /** Longest time for one run, in milliseconds: it may ask a key service, or a person. */
 const TIMEOUT_MS = 60_000;
@@ -43,13 +30,8 @@ const JSON_TYPES = ["--input-type", "json", "--output-type", "json"];
 /** Options that name a file's keys, by the member of its metadata, and the member of each key. */
 const KEY_OPTIONS = { age: "recipient", pgp: "fp", kms: "arn", gcp_kms: "resource_id" } as const;
 
-/** Options that say which values are encrypted. */
-const SCOPE_OPTIONS = [
-  "unencrypted_suffix",
-  "encrypted_suffix",
-  "unencrypted_regex",
-  "encrypted_regex",
-] as const;
+/** Members that say which values are encrypted. */
+const SCOPE = /^(un)?encrypted_(suffix|regex)$/;
 
 /** Name of the encrypted file that goes before the one in clear. */
 export function sopsKey(key: string): string {
@@ -85,9 +67,8 @@ function optionsLike(stored: JsonObject | undefined): string[] {
     }
     options.push(option(member), keys.join(","));
   }
-  for (const member of SCOPE_OPTIONS) {
-    const value = metadata[member];
-    if (typeof value === "string") options.push(option(member), value);
+  for (const [member, value] of Object.entries(metadata)) {
+    if (SCOPE.test(member) && typeof value === "string") options.push(option(member), value);
   }
   return options;
 }
@@ -95,10 +76,10 @@ function optionsLike(stored: JsonObject | undefined): string[] {
 /** Keeps objects in files, encrypted where an encrypted file is there. */
 export class SopsStorage implements ObjectStorageProvider {
   readonly #files: FileStorage;
-  readonly #run: RunSops | undefined;
+  readonly #run: Files["run"] | undefined;
 
   /** Uses `files`; `run` replaces the program in tests. Nothing is read yet. */
-  constructor(files: FileStorage, run?: RunSops) {
+  constructor(files: FileStorage, run?: Files["run"]) {
     this.#files = files;
     this.#run = run;
   }
@@ -112,18 +93,12 @@ export class SopsStorage implements ObjectStorageProvider {
   async load(key: string): Promise<JsonObject | undefined> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.load(key);
-    const path = `${this.root}/${real}`;
+    const path = join(this.root, real);
     const { code, output } = await this.#sops(["-d", ...JSON_TYPES, path], "");
     if (code !== 0 && !await this.#files.exists(real)) return undefined;
-    let value: unknown;
     try {
-      if (code === 0) value = JSON.parse(output);
-    } catch {
-      // Its message would quote what was decrypted.
-    }
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      return value as JsonObject;
-    }
+      if (code === 0) return parseObject(path, output);
+    } catch { /* Told below, with what to do. */ }
     throw new AuthError(
       code === 0 ? "storage_corrupt" : "storage_failed",
       `Run "sops -d ${path}" to see what is wrong: it could not be decrypted (exit code ${code}).`,
@@ -134,24 +109,22 @@ export class SopsStorage implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     const real = await this.#real(key);
     if (real === key) return await this.#files.save(key, value);
-    const path = `${this.root}/${real}`;
+    const path = join(this.root, real);
     const like = optionsLike(await this.#files.load(real).catch(() => undefined));
     // Without a file to read, it reads its pipe; Node's pipes are sockets, which have no /dev/stdin.
     const args = ["encrypt", ...JSON_TYPES, ...like, "--filename-override", path];
     const { code, output } = await this.#sops(args, toPythonJson(value));
-    let encrypted: unknown;
+    let encrypted: JsonObject | undefined;
     try {
-      if (code === 0) encrypted = JSON.parse(output);
-    } catch {
-      // Told below.
-    }
-    if (typeof encrypted !== "object" || encrypted === null || !("sops" in encrypted)) {
+      if (code === 0) encrypted = parseObject(path, output);
+    } catch { /* Told below. */ }
+    if (encrypted?.sops === undefined) {
       throw new AuthError(
         "storage_failed",
         `Check the keys and the .sops.yaml for ${path}: sops (3.10 or newer) could not encrypt it (exit code ${code}).`,
       );
     }
-    await this.#files.save(real, encrypted as JsonObject);
+    await this.#files.save(real, encrypted);
   }
 
   /** Tells whether there is an object. */
@@ -200,25 +173,19 @@ export class SopsStorage implements ObjectStorageProvider {
     return encrypted !== key && await this.#files.exists(encrypted) ? encrypted : key;
   }
 
-  async #sops(args: readonly string[], input: string): Promise<SopsResult> {
-    const run = this.#run ?? await openSops();
-    const result = await run(args, input, TIMEOUT_MS);
+  async #sops(args: readonly string[], input: string): Promise<ProgramResult> {
+    if (this.#run === undefined && !isGranted({ name: "run", command: "sops" })) {
+      throw new AuthError(
+        "storage_denied",
+        "Run with --allow-run=sops: the profile's files are encrypted with it.",
+      );
+    }
+    const run = this.#run ?? (await openFiles()).run;
+    const result = await run("sops", args, input, TIMEOUT_MS);
     if (result !== undefined) return result;
     throw new AuthError(
       "storage_failed",
       "Install sops and put it on the path: the profile's files are encrypted with it.",
     );
   }
-}
-
-async function openSops(): Promise<RunSops> {
-  if (!isGranted({ name: "run", command: "sops" })) {
-    throw new AuthError(
-      "storage_denied",
-      "Run with --allow-run=sops: the profile's files are encrypted with it.",
-    );
-  }
-  return runtime === "deno"
-    ? (await import("./sops_deno.ts")).runSops
-    : (await import("./sops_node.ts")).runSops;
 }

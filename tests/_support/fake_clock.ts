@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../lib/waiting.ts";
+import type { Clock } from "../../lib/runtime.ts";
 
 /** A clock that moves when it is told to, or slept on. */
 export interface FakeClock extends Clock {

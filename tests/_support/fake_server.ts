@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { PlanetEnvironment } from "../../lib/environment.ts";
+import type { PlanetEnvironment } from "../../lib/setup.ts";
 import { listen, readBody } from "../sandbox/http_server.ts";
 import { secret } from "./canaries.ts";
 import { noteMembers, noteRequest, noteServers, type ServerGroup } from "./watch.ts";
@@ -73,9 +73,9 @@ export interface FakeServerOptions {
   /** Where it claims to be; default `https://auth.fake.test`. */
   origin?: string;
   /** Changes of the discovery document; `undefined` takes a member away. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
   /** Answers of the discovery endpoint; default: the document. */
-  discovery?: FakeScript;
+  discovery?: FakeScript | undefined;
   /** Answers of the token endpoint; default: tokens with numbers. */
   token?: FakeScript;
   /** Answers of the device authorization endpoint; default: a grant without an interval. */
@@ -83,7 +83,7 @@ export interface FakeServerOptions {
   /** Answers of the revocation endpoint; default: 200. */
   revoke?: FakeScript;
   /** Answers of everything else, the API included; default: an empty list of searches. */
-  api?: FakeScript;
+  api?: FakeScript | undefined;
   /** Life of its access tokens in seconds; default 3600. */
   expiresIn?: number;
   /** Whether a refresh gives a new refresh token; default false. */

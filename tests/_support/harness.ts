@@ -15,11 +15,11 @@ import "./watch_library.ts";
 /** How a test runs. */
 export interface TestOptions {
   /** Why the test cannot run here; absent: it runs. */
-  skip?: string;
+  skip?: string | undefined;
   /** How long the test may take, in milliseconds; default one minute. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Which rules of `watch.ts` the test breaks on purpose, where, and why. */
-  breaks?: readonly Break[];
+  breaks?: readonly Break[] | undefined;
 }
 
 /** The calls of Deno that are used here. */

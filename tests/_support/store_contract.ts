@@ -15,6 +15,8 @@ export interface MadeStore {
   readonly storage: ObjectStorageProvider;
   /** A second view of the same content, as another process would have; optional. */
   readonly sibling?: ObjectStorageProvider;
+  /** Puts something under a key that the store cannot read; optional. */
+  spoil?(key: string): Promise<void>;
   /** Ends it; nothing stays behind. */
   close(): Promise<void> | void;
 }
@@ -22,7 +24,7 @@ export interface MadeStore {
 /** Options of the suite. */
 export interface ContractOptions {
   /** Why the store cannot run here. */
-  readonly skip?: string;
+  readonly skip?: string | undefined;
   /** The store leaves out the top-level members that are `null`, as Python's files do. */
   readonly dropsNulls?: boolean;
   /** The store has the five methods of the Python SDK only, and leaves keys and values unchecked. */
@@ -91,7 +93,11 @@ export function storeContract(
 ): void {
   const check = (
     rule: string,
-    body: (storage: ObjectStorageProvider, sibling: ObjectStorageProvider) => Promise<void>,
+    body: (
+      storage: ObjectStorageProvider,
+      sibling: ObjectStorageProvider,
+      made: MadeStore,
+    ) => Promise<void>,
     needs?: "more methods" | "checks",
   ) => {
     const lacks = needs !== undefined && options.fiveMethods
@@ -102,7 +108,7 @@ export function storeContract(
     test(`${name} ${rule}`, async () => {
       const made = await make();
       try {
-        await body(made.storage, made.sibling ?? made.storage);
+        await body(made.storage, made.sibling ?? made.storage, made);
       } finally {
         await made.close();
       }
@@ -184,6 +190,21 @@ export function storeContract(
     await storage.save(KEY, VALUE);
     await storage.rename(KEY, KEY);
     assertEquals(await storage.load(KEY), VALUE);
+  });
+
+  check("rename() moves what cannot be read as it is", async (storage, sibling, { spoil }) => {
+    // A store whose content nobody else can reach holds nothing of the kind.
+    if (spoil === undefined) return;
+    await spoil(KEY);
+    await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+    assertEquals(await storage.exists(KEY), true);
+    await storage.rename(KEY, `${KEY}.corrupt`);
+    assertEquals(await sibling.exists(KEY), false);
+    assertEquals(await sibling.load(KEY), undefined);
+    assertEquals(await sibling.exists(`${KEY}.corrupt`), true);
+    await assertAuthError(() => sibling.load(`${KEY}.corrupt`), "storage_corrupt");
+    await storage.save(KEY, PLAIN);
+    assertEquals(await storage.load(KEY), PLAIN);
   });
 
   check("delete() removes; again is no error", async (storage, sibling) => {

@@ -10,15 +10,13 @@
 
 import { Auth } from "../../lib/auth.ts";
 import { DataClient } from "../../lib/clients/lazy.ts";
-import { type PlanetEnvironment, PRODUCTION } from "../../lib/environment.ts";
+import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
 import { Planet } from "../../lib/planet.ts";
 import { Session } from "../../lib/session.ts";
-import { EncryptedStorage } from "../../lib/storage/encrypted.ts";
+import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/stores.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { KvStorage } from "../../lib/storage/kv.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
 import { TokenSet } from "../../lib/token.ts";
 import {
   noteMembers,

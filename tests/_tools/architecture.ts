@@ -88,7 +88,6 @@ const ARROWS: Record<string, readonly string[]> = {
 };
 /** Packages, and the rooms that may import them. */
 const PACKAGES: Record<string, RegExp> = {
-  jose: /^lib\/oauth\//,
   oauth4webapi: /^lib\/oauth\//,
   "@std/path": /^lib\/(storage|profiles|download)\//,
   "@std/fs": /^lib\/storage\/files_deno\.ts$/,

@@ -15,6 +15,7 @@ const FOLDER = fileURLToPath(new URL("../../.cache/extra/", import.meta.url));
 /** The packages, in exact versions. */
 export const EXTRA: Readonly<Record<string, string>> = {
   "@deno/kv": "0.14.0",
+  "esbuild": "0.28.1",
   "fast-check": "4.10.2",
   "ky": "2.1.0",
   "miniflare": "4.20260730.0",
@@ -23,6 +24,7 @@ export const EXTRA: Readonly<Record<string, string>> = {
   "playwright-core": "1.65.1",
   "typescript": "5.9.3",
   "unstorage": "1.17.6",
+  "wrangler": "4.116.0",
 };
 
 /** The folder that holds them. */

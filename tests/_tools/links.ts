@@ -3,8 +3,9 @@
  * every runtime either way.
  *
  * Deno gets the git-ignored `.deno.links.json`: `deno.json` with a lock file of its own, so that
- * the tracked one never changes, and, where JSR does not answer, with `links` to the stand-ins
- * of `tests/_std`. Bun and Node, which read neither file, get `node_modules/@std/*`: the
+ * the tracked one never changes, and, where JSR does not answer, with `links` to a copy of the
+ * stand-ins of `tests/_std`. The copy lies outside this folder, since `deno publish` takes what lies
+ * within for a part of the package that is left out. Bun and Node, which read neither file, get `node_modules/@std/*`: the
  * packages of JSR's npm side, or else the stand-ins as plain JavaScript, because Node strips no
  * types there. `@std/fs` is a stand-in there in any case: the stable one needs Deno.
  *
@@ -12,7 +13,9 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import * as fs from "node:fs";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -49,10 +52,25 @@ function write(file: string, text: string): boolean {
   return true;
 }
 
+/** Copies the stand-ins out of this repository; the answer is the folder, one for each content. */
+function copyStandIns(): string {
+  const from = path.join(ROOT, "tests/_std");
+  const files = fs.readdirSync(from, { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(ts|json)$/.test(name)).sort()
+    .map((name) => [name, fs.readFileSync(path.join(from, name), "utf8")] as const);
+  const digest = createHash("sha256").update(JSON.stringify(files)).digest("hex").slice(0, 16);
+  const to = path.join(tmpdir(), `planet-std-${digest}`);
+  for (const [name, text] of files) write(path.join(to, name), text);
+  return to;
+}
+
 /** Writes `.deno.links.json`, with links unless `jsr`, and the lock file it uses. */
 export function writeLinksConfig(jsr: boolean): void {
   const config = JSON.parse(fs.readFileSync(path.join(ROOT, "deno.json"), "utf8"));
-  if (!jsr) config.links = STAND_INS.map((name) => `./tests/_std/${name}`);
+  if (!jsr) {
+    const folder = copyStandIns();
+    config.links = STAND_INS.map((name) => path.join(folder, name));
+  }
   const lock = jsr ? "jsr.lock" : "links.lock";
   config.lock = `./.cache/${lock}`;
   // Examples in documents name the package as its users do.

@@ -144,9 +144,7 @@ async function ok(args: readonly string[]): Promise<number> {
 async function main([task = "", ...args]: string[]): Promise<number> {
   const jsr = await prepare();
   if (!jsr) console.error("JSR does not answer: @std/* are the stand-ins of tests/_std.");
-  const packages = ["jose", "oauth4webapi", "oidc-provider", "uqr"].map((name) =>
-    `node_modules/${name}`
-  );
+  const packages = ["oauth4webapi", "oidc-provider", "uqr"].map((name) => `node_modules/${name}`);
   if (there(...packages).length < packages.length) {
     await deno("install", "--quiet", ...CONFIG);
   }

@@ -66,6 +66,20 @@ async function signedIn(
   const token = await world.reset(options);
   fs.mkdirSync(path.dirname(TOKEN_FILE), { recursive: true });
   fs.writeFileSync(TOKEN_FILE, JSON.stringify(token, null, 2), { mode: 0o600 });
+  // What lies beside a session that was signed in to: it says whose it is.
+  const client = {
+    audiences: ["https://api.bench.test/"],
+    auth_server: world.origin,
+    client_id: "bench",
+    client_type: "oidc_device_code",
+    scopes: ["planet", "offline_access"],
+  };
+  const clientFile = path.join(path.dirname(TOKEN_FILE), "auth_client.json");
+  fs.writeFileSync(clientFile, JSON.stringify(client, null, 2), { mode: 0o600 });
+  // Python's constructor writes a file of production's: it has a profile of its own.
+  const other = path.join(path.dirname(TOKEN_FILE), "../bench-sdk");
+  fs.mkdirSync(other, { recursive: true });
+  fs.copyFileSync(TOKEN_FILE, path.join(other, "token.json"));
   await start(engines[0]!, [program(engines[0]!, "prepare_msal.mjs"), world.origin, MSAL_FILE]);
 }
 

@@ -111,6 +111,18 @@ async function install(): Promise<void> {
   if (!success) throw new Error("The peers cannot be installed from npm.");
 }
 
+/** Brings the packages of `@std` along, as the tasks have put them into `node_modules`. */
+function copyStd(): void {
+  for (const name of ["fs", "path"]) {
+    const to = path.join(STAGE, "node_modules/@std", name);
+    fs.rmSync(to, { recursive: true, force: true });
+    fs.cpSync(path.join(ROOT, "node_modules/@std", name), to, {
+      recursive: true,
+      dereference: true,
+    });
+  }
+}
+
 /** Sets the folder up. */
 export async function setStage(): Promise<void> {
   fs.mkdirSync(STAGE, { recursive: true });
@@ -136,6 +148,7 @@ export async function setStage(): Promise<void> {
     write(`bundle_${name}`, "../planet-bundle/mod.js");
   }
   await install();
+  copyStd();
   await transpile();
   await bundle();
 }

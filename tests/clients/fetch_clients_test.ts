@@ -157,15 +157,22 @@ for (const [name, make] of Object.entries(CLIENTS)) {
     options,
   );
 
-  test(`session.fetch in ${name} repeats after 502`, () =>
-    withSandbox(async (sandbox) => {
-      sandbox.failNext("api", { status: 502, body: "" });
-      const session = new Session(service(sandbox), {
-        clock: { now: () => Date.now(), sleep: () => Promise.resolve() },
-      });
-      const client = await make(session.fetch, `${sandbox.url}/data/v1`);
-      const made = await client.post("searches", SEARCH);
-      assertEquals(made.name, SEARCH.name);
-      assertEquals(creations(sandbox).map(([status]) => status), [502, 200]);
-    }), options);
+  test(
+    `session.fetch in ${name} repeats a POST after 429, not after 502`,
+    () =>
+      withSandbox(async (sandbox) => {
+        sandbox.failNext("api", { status: 429, body: "" });
+        const session = new Session(service(sandbox), {
+          clock: { now: () => Date.now(), sleep: () => Promise.resolve() },
+        });
+        const client = await make(session.fetch, `${sandbox.url}/data/v1`);
+        const made = await client.post("searches", SEARCH);
+        assertEquals(made.name, SEARCH.name);
+        assertEquals(creations(sandbox).map(([status]) => status), [429, 200]);
+        sandbox.failNext("api", { status: 502, body: "" });
+        await client.post("searches", SEARCH).catch(() => {});
+        assertEquals(creations(sandbox).map(([status]) => status), [429, 200, 502]);
+      }),
+    options,
+  );
 }

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -32,48 +32,54 @@ interface TypeScript {
   ModuleKind: { ESNext: number };
 }
 
-/** Starts workerd; every module of `lib/` that can be is loaded at once. */
-function start(options: IsolateOptions): Miniflare {
+/** What every worker here runs with: no compatibility layer for Node. */
+const COMMON = { host: "127.0.0.1", compatibilityDate: "2025-09-01", cf: false } as const;
+
+/** Starts workerd; without a bundle, every module of `lib/` that can be is loaded at once. */
+function start({ bundle, ...options }: IsolateOptions): Miniflare {
+  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
+  if (bundle !== undefined) {
+    const contents = readFileSync(bundle, "utf8");
+    const modules = [{ type: "ESModule", path: "/main.js", contents }];
+    return new Miniflare({ ...options, ...COMMON, modulesRoot: "/", modules });
+  }
   const ts = loadExtra<TypeScript>("typescript");
   const compilerOptions = {
     target: ts.ScriptTarget.ESNext,
     module: ts.ModuleKind.ESNext,
     verbatimModuleSyntax: true,
   };
+  /** What is used of @std: paths and files, which no edge has. */
+  const ofPaths = new Set<string>();
   const names = ["mod.ts", "tests/edge/worker.ts", ...modulesOf("lib"), ...modulesOf("examples")];
   const modules = names.map((name) => {
     const text = readFileSync(ROOT + name, "utf8");
     const { outputText } = ts.transpileModule(text, { compilerOptions });
     const up = "../".repeat(name.split("/").length - 1);
+    for (const [, names] of outputText.matchAll(/import \{ ([\w, ]+) \} from "@std\//g)) {
+      names!.split(", ").forEach((each) => ofPaths.add(each));
+    }
     const contents = outputText.replaceAll('"oauth4webapi"', `"./${up}oauth4webapi.js"`)
-      .replaceAll('"jose"', `"./${up}jose/index.js"`);
+      .replaceAll(/"@std\/[\w/-]+"/g, `"./${up}std.js"`);
     return { type: "ESModule", path: `/${name}`, contents };
   });
   const oauth4webapi = createRequire(import.meta.url).resolve("oauth4webapi");
-  const jose = `${ROOT}node_modules/jose/dist/webapi/`;
-  const ofJose = readdirSync(jose, { recursive: true }).map(String)
-    .filter((name) => name.endsWith(".js"));
   // What is imported here runs outside any request, where workerd allows the least.
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
 export { default } from "./tests/edge/worker.ts";`;
-  const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
+  const std = `const none = () => { throw new Error("There are no files here."); };
+export { ${[...ofPaths].map((name) => `none as ${name}`).join(", ")} };`;
   return new Miniflare({
     ...options,
-    host: "127.0.0.1",
+    ...COMMON,
     modulesRoot: "/",
     modules: [
       { type: "ESModule", path: "/main.js", contents: main },
       { type: "ESModule", path: "/oauth4webapi.js", contents: readFileSync(oauth4webapi, "utf8") },
-      ...ofJose.map((name) => ({
-        type: "ESModule",
-        path: `/jose/${name}`,
-        contents: readFileSync(jose + name, "utf8"),
-      })),
+      { type: "ESModule", path: "/std.js", contents: std },
       ...modules,
     ],
-    compatibilityDate: "2025-09-01",
-    cf: false,
   });
 }
 

@@ -37,9 +37,10 @@ export function modulesOf(folder: string): string[] {
     .filter((name) => name.endsWith(".ts")).sort();
 }
 
-/** Modules of `lib/` that name `node:`; workerd could not load them. */
+/** Modules of `lib/` that import `node:` in any form; workerd could not load them. */
 export function nodeModules(): string[] {
-  return modulesOf("lib").filter((name) => /from "node:/.test(readFileSync(ROOT + name, "utf8")));
+  const isOne = /(from|import)\s*\(?\s*["']node:/;
+  return modulesOf("lib").filter((name) => isOne.test(readFileSync(ROOT + name, "utf8")));
 }
 
 /** Tells whether a module is of one runtime, by its name. */
@@ -55,6 +56,8 @@ export interface IsolateOptions {
   kvNamespaces?: string[];
   /** Folder in which the namespaces outlive the isolate. */
   kvPersist?: string;
+  /** File with the worker as one bundle, in place of the modules one by one. */
+  bundle?: string;
 }
 
 /** Starts the worker of `tests/edge/worker.ts`, in a process of its own. */

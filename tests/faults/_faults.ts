@@ -124,7 +124,9 @@ function refused(flow: Flow, status: number, isOAuthError: boolean): Expected {
   }
   if (status === 429) return failed(flow, "throttled");
   if (status >= 500) return failed(flow, "server_error");
-  return failed(flow, isOAuthError ? "client_rejected" : "malformed_response");
+  // A document that does not exist is none of an endpoint's, whatever stands in its place.
+  const isAbsent = flow === "discovery" && [404, 405, 410].includes(status);
+  return failed(flow, isOAuthError && !isAbsent ? "client_rejected" : "malformed_response");
 }
 
 const HTML = "<!doctype html><title>Oh</title><p>Something else entirely";

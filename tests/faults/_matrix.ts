@@ -5,8 +5,8 @@
  */
 
 import { Auth, AuthError, Planet, PlanetError, Session } from "../../mod.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
-import type { Clock } from "../../lib/waiting.ts";
+import { MemoryStorage } from "../../lib/storage/stores.ts";
+import type { Clock } from "../../lib/runtime.ts";
 import { Canaries } from "../_support/canaries.ts";
 import { API_RETRIES, type Expected, type Fault, FAULTS, type Flow, FLOWS } from "./_faults.ts";
 import { shortenTimers } from "./_timers.ts";

@@ -7,7 +7,7 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
-import type { PlanetEnvironment } from "../../lib/environment.ts";
+import type { PlanetEnvironment } from "../../lib/setup.ts";
 import { noteServers } from "../_support/watch.ts";
 
 /** What a request is for. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { authenticatedFetch } from "../../lib/http/fetch.ts";
-import type { Authorizer } from "../../lib/http/follow_up.ts";
+import type { Authorizer } from "../../lib/http/plan.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { noteServers, watchedFetch } from "../_support/watch.ts";
@@ -240,14 +240,56 @@ test("authenticatedFetch() repeats a Request with its body after a 401", async (
   ]]);
 });
 
-test("authenticatedFetch() returns the 401 where a stream cannot be sent again", async () => {
+test("authenticatedFetch() returns the 401 to a stream, and has the token replaced for the next request", async () => {
   const { fetch, sent } = transport(unauthorized);
   const authorizer = tokens();
   const body = new Blob(["body"]).stream();
   const init = { method: "POST", body, duplex: "half" } as RequestInit;
   const answer = await make(fetch, authorizer)(`${API}/a`, init);
   assertEquals([answer.status, await answer.text()], [401, "no"]);
-  assertEquals([sent.length, authorizer.replaced.length], [1, 0]);
+  assertEquals([sent.length, authorizer.replaced.length], [1, 1]);
+  const again = { ...init, body: new Blob(["body"]).stream() } as RequestInit;
+  assertEquals((await make(fetch, authorizer)(`${API}/a`, again)).status, 200);
+});
+
+test("authenticatedFetch() returns the 401 to a stream although the session is over, unless it was aborted", async () => {
+  const { fetch } = transport(unauthorized);
+  const authorizer: Authorizer = {
+    authorization: () => `Bearer ${secret("T1")}`,
+    replace: () => Promise.reject(new AuthError("session_expired", "Sign in again.")),
+  };
+  const post = (more: RequestInit) => {
+    const init = { method: "POST", body: new Blob(["b"]).stream(), duplex: "half", ...more };
+    return make(fetch, authorizer)(`${API}/a`, init);
+  };
+  assertEquals((await post({})).status, 401);
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(() => post({ signal }), Error);
+});
+
+test("authenticatedFetch() takes an authorizer that has no other token", async () => {
+  const { fetch } = transport(new Response("no", { status: 401 }));
+  const authorizer: Authorizer = { authorization: () => `Bearer ${secret("T1")}` };
+  assertEquals((await make(fetch, authorizer)(`${API}/a`)).status, 401);
+});
+
+test("authenticatedFetch() takes a path from its base URL", async () => {
+  const { fetch, sent } = transport(ok());
+  const made = authenticatedFetch(tokens(), {
+    allowedOrigins: [API],
+    baseUrl: `${API}/base/`,
+    fetch,
+  });
+  await made("/data/v1/searches?a=1");
+  await made("/x", { method: "POST", body: "b" });
+  assertEquals(sent.map(({ url }) => url), [
+    `${API}/base/data/v1/searches?a=1`,
+    `${API}/base/x`,
+  ]);
+  for (const url of ["//other.test/x", "/\\other.test/x", "x", ""]) {
+    await assertRejects(() => made(url), Error);
+  }
+  assertEquals(sent.length, 2);
 });
 
 test("authenticatedFetch() returns the 401 where there is no other token, or it does not help", async () => {

@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Auth, type JsonObject } from "../../mod.ts";
-import { toPythonJson } from "../../lib/storage/json.ts";
+import { toPythonJson } from "../../lib/storage/files.ts";
 import { secret } from "../_support/canaries.ts";
 import { freePort } from "../_support/free_port.ts";
 import { test, type TestOptions } from "../_support/harness.ts";

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import type { ClientSettings } from "../../lib/client.ts";
+import type { ClientSettings } from "../../lib/setup.ts";
 import { Keeper, type KeeperOptions } from "../../lib/keeper/keeper.ts";
 import type { TokenServer } from "../../lib/keeper/renewal.ts";
 import { type SessionParts, StoredSession } from "../../lib/keeper/stored_session.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
+import { MemoryStorage } from "../../lib/storage/stores.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
@@ -649,7 +649,7 @@ test("Keeper forgets a wish for a pause that was noted after now: the clock was 
 });
 
 test("Keeper.adoptSignIn() takes another program's sign-in, and no renewal, for one", async () => {
-  const { make, server, storage } = world();
+  const { make, server } = world();
   const [keeper, sibling] = [make(), make()];
   await sibling.signIn(server.tokens(undefined, server.good));
   await keeper.authorization();
@@ -683,4 +683,12 @@ test("Keeper waits a little after invalid_grant for the sibling that was faster 
   assertEquals([server.refreshes, clock.waits.length], [[secret("r0")], 3]);
   // What found out whether the store can be written is emptied: five methods cannot delete.
   assertEquals(await storage.load(".planet/p/refresh_state.json"), {});
+});
+
+test("Keeper leaves out the marks that Python's SDK leaves in a shared store", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, { ...stored(100), ___SOPSAwareObjectStorageProvider__storage_type: "x" });
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
+  const names = Object.keys((await storage.load(KEY))!);
+  assertEquals(names.filter((name) => name.startsWith("___")), []);
 });

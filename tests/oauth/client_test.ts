@@ -100,6 +100,37 @@ test("OAuthClient.authorize() redeems the code with its verifier (RFC 7636 §4.5
   assertEquals(url.searchParams.get("code_challenge"), await challengeOf(code_verifier!));
 });
 
+test("OAuthClient.redeem() goes on with a sign-in that another process began", async () => {
+  const { client, server } = world({
+    rotate: true,
+    metadata: { response_modes_supported: ["form_post"] },
+  });
+  const pending = JSON.parse(JSON.stringify(await client.authorize()));
+  const other = world().client;
+  const url = await client.authorizationUrl(pending, "http://127.0.0.1/cb");
+  assertEquals((await other.authorizationUrl(pending, "http://127.0.0.1/cb")).href, url.href);
+  assertEquals([pending.formPost, url.searchParams.get("response_mode")], [true, "form_post"]);
+  const { code_verifier, issuer, state } = pending;
+  const response = new URLSearchParams({ code: secret("C"), state, iss: issuer });
+  const resumed = new OAuthClient({
+    issuer: server.issuer,
+    clientId: "app",
+    scopes: [],
+    fetch: server.fetch,
+    clock: fakeClock({ now: START }),
+  });
+  assertEquals(
+    (await resumed.redeem(pending, response, "http://127.0.0.1/cb")).accessToken,
+    secret("AT1"),
+  );
+  assertEquals(server.to("/token")[0]!.form.get("code_verifier"), code_verifier);
+  // Its code goes to no other server than the one that was asked.
+  const elsewhere = { ...pending, issuer: "https://other.test" };
+  response.set("iss", "https://other.test");
+  const error = await failure(() => resumed.redeem(elsewhere, response, "http://127.0.0.1/cb"));
+  assertEquals([error.code, server.to("/token").length], ["issuer_mismatch", 1]);
+});
+
 const BAD_ANSWERS: readonly [
   string,
   (state: string, issuer: string) => Record<string, string>,
@@ -281,6 +312,22 @@ test("OAuthClient.authorizeDevice() asks for scope and audience, and returns the
     code_challenge: await challengeOf(code_verifier!),
     code_challenge_method: "S256",
   });
+});
+
+test("OAuthClient.pollDevice() sends the verifier of the device request, if it was kept (RFC 7636 §4.5)", async () => {
+  const { client, server } = world({ token: ["authorization_pending"] });
+  const grant = await client.authorizeDevice();
+  const { code_verifier, device_code } = grant;
+  await client.pollDevice(JSON.parse(JSON.stringify(grant)));
+  await client.pollDevice({ device_code });
+  const [with_, without] = server.to("/token").map(({ form }) => Object.fromEntries(form));
+  assert(code_verifier!.length >= 43);
+  assertEquals(without, {
+    grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+    device_code,
+    client_id: "app",
+  });
+  assertEquals(with_, { ...without, code_verifier: code_verifier! });
 });
 
 test("OAuthClient.pollDevice() tells the server's word, or brings tokens (RFC 8628 §3.5)", async () => {

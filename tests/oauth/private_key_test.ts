@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
+import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { ClientAuthentication, type PrivateKeyPem } from "../../lib/oauth/client_auth.ts";
 import { TokenValidator } from "../../lib/oauth/token_validator.ts";
@@ -153,3 +154,22 @@ for (const [what, make, said] of BAD) {
     assert(!/SECRET|MII/.test(error.message), error.message);
   });
 }
+
+test("ClientAuthentication says how to convert a key that needs node:crypto, if the runtime has none", async () => {
+  const key = testKey("rsa");
+  const forms = FORMS.filter(([what]) => /PKCS#1|SEC 1|encrypted/.test(what));
+  const found = process.getBuiltinModule;
+  process.getBuiltinModule = (() => undefined) as never;
+  try {
+    for (const [what, kind, form] of forms) {
+      const source = { name: "the key", ...form(testKey(kind)) };
+      const error = await assertRejects(() => assertionBy(source), AuthError);
+      assertEquals(error.code, "invalid_argument", what);
+      assert(error.message.includes("openssl pkcs8 -topk8 -nocrypt"), error.message);
+      assert(!error.message.includes("MII") && error.cause === undefined);
+    }
+    assertEquals(await algorithmOf(key, await assertionBy({ pem: key.pem, name: "k" })), "RS256");
+  } finally {
+    process.getBuiltinModule = found;
+  }
+});

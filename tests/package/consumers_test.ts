@@ -12,12 +12,14 @@ import { EXTRA_FOLDER, missingExtra } from "../_tools/extra.ts";
 import { onPath } from "../sandbox/run_example.ts";
 import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
 import type { CommandResult } from "./command.ts";
-import { type Consumer, npmSilent, withPackage } from "./published.ts";
+import { type Consumer, npmSilent, STD, withPackage } from "./published.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = "@planet-community/planet";
-/** All that the package brings along: the protocol, and JWTs and QR codes, loaded when they are needed. */
-const BROUGHT = ["jose", "oauth4webapi", "uqr"];
+/** All that the package brings along from npm: the protocol, and QR codes, loaded when drawn. */
+const BROUGHT = ["oauth4webapi", "uqr"];
+/** What npm clients install: that, and what JSR calls the packages of `@std`. */
+const INSTALLED = [...STD.map((name) => `@jsr/std__${name}`), NAME, ...BROUGHT];
 const TIMEOUT = { timeoutMs: 240_000 };
 
 const isDeno = "Deno" in globalThis;
@@ -90,11 +92,11 @@ function worked(result: CommandResult, { published }: Consumer, sandbox: Sandbox
   assertEquals(sandbox.log.count("token", "client_credentials"), 1);
 }
 
-/** All that the registry was asked for is this package. */
+/** All that the registry was asked for is this package and what it stands on. */
 function askedForNothingElse({ server, published }: Consumer): void {
   const rest = server.requests.filter((line) =>
-    !line.startsWith(`GET /${published.name}/`) &&
-    !/^GET \/npm\/@jsr(\/|%2f)planet-community__planet(\/|$)/i.test(line)
+    !line.startsWith(`GET /${published.name}/`) && !/^GET \/@std\/(fs|path)\//.test(line) &&
+    !/^GET \/npm\/@jsr(\/|%2f)(planet-community__planet|std__(fs|path))(\/|$)/i.test(line)
   );
   assertEquals(rest, []);
 }
@@ -145,10 +147,11 @@ test(
           modules: { specifier: string }[];
           npmPackages: Record<string, { name: string }>;
         };
-        const home = `${consumer.server.url}${NAME}/`;
+        const homes = [NAME, ...STD.map((name) => `@std/${name}`)]
+          .map((name) => `${consumer.server.url}${name}/`);
         const strange = modules.map(({ specifier }) => specifier).filter((specifier) =>
-          !/^(file:|node:|npm:\/?(jose|oauth4webapi|uqr)@)/.test(specifier) &&
-          !specifier.startsWith(home)
+          !/^(file:|node:|npm:\/?(oauth4webapi|uqr)@)/.test(specifier) &&
+          !homes.some((home) => specifier.startsWith(home))
         );
         assertEquals(strange, []);
         assertEquals(Object.values(npmPackages).map(({ name }) => name).sort(), BROUGHT);
@@ -179,7 +182,10 @@ test(
         succeeded(await run(deno, "check", "main.ts"));
         refusedByTypes(await run(deno, "check", "wrong.ts"));
         const lock = JSON.parse(await read("deno.lock"));
-        assertEquals(Object.keys(lock.jsr), [`${NAME}@${published.version}`]);
+        assertEquals(Object.keys(lock.jsr).map((id) => id.slice(0, id.lastIndexOf("@"))), [
+          NAME,
+          ...STD.map((name) => `@std/${name}`),
+        ]);
         assertEquals(Object.keys(lock.npm).map((id) => id.split("@")[0]).sort(), BROUGHT);
         askedForNothingElse(consumer);
       })),
@@ -232,7 +238,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(bun.path!, "install"));
-        assertEquals(installed(consumer.folder), [NAME, ...BROUGHT]);
+        assertEquals(installed(consumer.folder), INSTALLED);
         worked(await consumer.run(bun.path!, "run", "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),
@@ -246,7 +252,7 @@ test(
       withSandbox(async (sandbox) => {
         await npmProject(consumer, sandbox);
         succeeded(await consumer.run(npm!, "install", "--no-audit", "--no-fund"));
-        assertEquals(installed(consumer.folder), [NAME, ...BROUGHT]);
+        assertEquals(installed(consumer.folder), INSTALLED);
         worked(await consumer.run(node.path!, "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
       })),

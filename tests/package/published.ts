@@ -7,7 +7,7 @@
  * @module
  */
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, realpath, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyRepository } from "./clone.ts";
@@ -30,6 +30,9 @@ export interface Published {
   readonly scratch: string;
 }
 
+/** The packages of `@std` that the package brings along. */
+export const STD: readonly string[] = ["fs", "path"];
+
 let published: Promise<Published> | undefined;
 
 async function publish(): Promise<Published> {
@@ -42,11 +45,20 @@ async function publish(): Promise<Published> {
   const server = await startJsrServer(registry);
   try {
     const options = ["--token", "local", "--no-provenance", "--allow-dirty", "--no-lock"];
-    const { code, output } = await runCommand(
-      [Deno.execPath(), "publish", "--quiet", ...options],
-      { cwd: clone, env: { JSR_URL: server.url } },
-    );
-    if (code !== 0) throw new Error(`deno publish failed: ${output}`);
+    const publishFrom = async (cwd: string, ...more: string[]) => {
+      const { code, output } = await runCommand(
+        [Deno.execPath(), "publish", "--quiet", ...options, ...more],
+        { cwd, env: { JSR_URL: server.url } },
+      );
+      if (code !== 0) throw new Error(`deno publish failed in ${cwd}: ${output}`);
+    };
+    // What the package stands on is there too, as its stand-in.
+    for (const name of STD) {
+      const folder = join(clone, "tests/_std", name);
+      await cp(join(clone, "LICENSE"), join(folder, "LICENSE"));
+      await publishFrom(folder, "--allow-slow-types", "--no-check");
+    }
+    await publishFrom(clone);
   } finally {
     await server.close();
   }

@@ -61,7 +61,7 @@ async function run(
   { fallbacks = {}, program, variables }: Use,
   flags: [string, string[]][],
   world: ExampleWorld,
-  left?: [flag: string, value?: string],
+  left?: [flag: string, value?: string | undefined],
   terminal: boolean | "without prompts" = false,
 ): Promise<Outcome> {
   // The program has the sandbox's credentials in its text.

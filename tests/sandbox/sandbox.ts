@@ -10,7 +10,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
-import type { PlanetEnvironment } from "../../lib/environment.ts";
+import type { PlanetEnvironment } from "../../lib/setup.ts";
 import {
   type AuthorizationServer,
   authorizationServer,

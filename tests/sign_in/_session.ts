@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { ClientSettings } from "../../lib/client.ts";
+import type { ClientSettings } from "../../lib/setup.ts";
 import { AuthError } from "../../lib/errors.ts";
 import type { UnnamedEvent } from "../../lib/events.ts";
 import type { OAuthClient, PendingAuthorization } from "../../lib/oauth/client.ts";
 import type { LoginOptions, SessionToSignIn } from "../../lib/sign_in/person.ts";
 import { TokenSet } from "../../lib/token.ts";
-import { abandonable, type Clock } from "../../lib/waiting.ts";
+import { abandonable, type Clock } from "../../lib/runtime.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 

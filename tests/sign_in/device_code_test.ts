@@ -9,7 +9,7 @@ import {
   type LoginProgress,
 } from "../../lib/sign_in/steps.ts";
 import { TokenSet } from "../../lib/token.ts";
-import { systemClock } from "../../lib/waiting.ts";
+import { systemClock } from "../../lib/runtime.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
@@ -61,7 +61,10 @@ const S = "slow_down";
 
 const WAITS: readonly [string, readonly Step[], Partial<DeviceAuthorization>, number[]][] = [
   ["the interval before each poll", [P, P, TOKENS], {}, [5, 5, 5]],
-  ["5 s where the server names no interval (§3.2)", [P, TOKENS], { interval: undefined }, [5, 5]],
+  ["5 s where the server names no interval (§3.2)", [P, TOKENS], { interval: undefined as never }, [
+    5,
+    5,
+  ]],
   ["the server's own interval", [P, TOKENS], { interval: 7 }, [7, 7]],
   ["5 s more for good after each slow_down (§3.5)", [S, P, S, S, P, TOKENS], {}, [
     5,

@@ -13,7 +13,7 @@ import { Auth, AuthError, type LoginOptions, MemoryStorage } from "../../mod.ts"
 import { openListener } from "../../lib/callback/listener.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";
 import { readHidden, Screen } from "../../lib/terminal/screen.ts";
-import { systemClock } from "../../lib/waiting.ts";
+import { systemClock } from "../../lib/runtime.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import {

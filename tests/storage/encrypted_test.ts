@@ -1,8 +1,13 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { deriveStorageKey, EncryptedStorage } from "../../lib/storage/encrypted.ts";
+import { writeFile } from "node:fs/promises";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { KvStorage } from "../../lib/storage/kv.ts";
-import { MemoryStorage } from "../../lib/storage/memory.ts";
+import type { ObjectStorageProvider } from "../../lib/storage/objects.ts";
+import {
+  deriveStorageKey,
+  EncryptedStorage,
+  KvStorage,
+  MemoryStorage,
+} from "../../lib/storage/stores.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
@@ -19,14 +24,35 @@ function newKey(length = 256): Promise<CryptoKey> {
   return crypto.subtle.generateKey({ name: "AES-GCM", length }, false, ["encrypt", "decrypt"]);
 }
 
+/** The methods of the Python SDK, without the rest. */
+function withFiveMethods(all: MemoryStorage): ObjectStorageProvider {
+  return {
+    load: all.load.bind(all),
+    save: all.save.bind(all),
+    exists: all.exists.bind(all),
+    mtime: all.mtime.bind(all),
+    rename: all.rename.bind(all),
+  };
+}
+
 storeContract("EncryptedStorage over MemoryStorage", async () => {
   const [inner, key] = [new MemoryStorage(), await newKey()];
   return {
     storage: new EncryptedStorage(inner, key),
     sibling: new EncryptedStorage(inner, key),
+    spoil: (name) => inner.save(name, { "in": "clear" }),
     close: () => {},
   };
 });
+
+storeContract("EncryptedStorage over five methods", async () => {
+  const [inner, key] = [withFiveMethods(new MemoryStorage()), await newKey()];
+  return {
+    storage: new EncryptedStorage(inner, key),
+    spoil: (name) => inner.save(name, { "in": "clear" }),
+    close: () => {},
+  };
+}, { fiveMethods: true });
 
 storeContract("EncryptedStorage over FileStorage", async () => {
   const { path, remove } = await tempFolder();
@@ -34,6 +60,10 @@ storeContract("EncryptedStorage over FileStorage", async () => {
   return {
     storage: new EncryptedStorage(new FileStorage({ root: path }), key),
     sibling: new EncryptedStorage(new FileStorage({ root: path }), key),
+    async spoil(name) {
+      await new FileStorage({ root: path }).save(name, {});
+      await writeFile(`${path}/${name}`, "no JSON");
+    },
     close: remove,
   };
 });
@@ -43,6 +73,9 @@ storeContract("EncryptedStorage over KvStorage", async () => {
   return {
     storage: new EncryptedStorage(new KvStorage(kv), key),
     sibling: new EncryptedStorage(new KvStorage(kv), key),
+    async spoil(name) {
+      await new EncryptedStorage(new KvStorage(kv), await newKey()).save(name, { lost: "key" });
+    },
     close: () => kv.close(),
   };
 }, { skip: missingKv });
@@ -72,7 +105,7 @@ function assertHidden(bytes: Uint8Array): void {
 
 test("EncryptedStorage over FileStorage: no clear byte in the file, every flipped bit is seen", async () => {
   const { path, remove } = await tempFolder();
-  const { mkdir, readdir, readFile, writeFile } = await import("node:fs/promises");
+  const { mkdir, readdir, readFile } = await import("node:fs/promises");
   try {
     const key = await newKey();
     const storage = new EncryptedStorage(new FileStorage({ root: path }), key);
@@ -161,14 +194,7 @@ test("EncryptedStorage refuses weak keys, and has no lock where the inner store 
   const weak = await newKey(128);
   assertThrows(() => new EncryptedStorage(new MemoryStorage(), weak), TypeError);
   assertThrows(() => new EncryptedStorage(new MemoryStorage(), {} as CryptoKey), TypeError);
-  const m = new MemoryStorage();
-  const five = {
-    load: m.load.bind(m),
-    save: m.save.bind(m),
-    exists: m.exists.bind(m),
-    mtime: m.mtime.bind(m),
-    rename: m.rename.bind(m),
-  };
+  const five = withFiveMethods(new MemoryStorage());
   const storage = new EncryptedStorage(five, await newKey());
   assertEquals([storage.withLock, storage.delete, storage.list], [undefined, undefined, undefined]);
   await storage.save(KEY, { n: 1 });

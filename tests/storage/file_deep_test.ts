@@ -4,10 +4,9 @@ import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { FileStorage } from "../../lib/storage/file.ts";
+import { FileStorage, openFiles } from "../../lib/storage/file.ts";
 import { takeFileLock } from "../../lib/storage/file_lock.ts";
 import type { Files } from "../../lib/storage/files.ts";
-import { openFiles } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import {

@@ -11,25 +11,36 @@ import {
   utimes,
   writeFile,
 } from "node:fs/promises";
+import { dirname } from "node:path";
 import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
 import { removePrepared, takeFileLock } from "../../lib/storage/file_lock.ts";
-import { canRun, fileErrorCode, type Files, showsLock } from "../../lib/storage/files.ts";
-import { openFiles } from "../../lib/storage/select.ts";
+import { canRun, type Files, showsLock } from "../../lib/storage/files.ts";
+import { fileErrorCode } from "../../lib/storage/objects.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test } from "../_support/harness.ts";
-import { FileStorage } from "../../lib/storage/file.ts";
+import { FileStorage, openFiles } from "../../lib/storage/file.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { RUN } from "./_deno.ts";
 
 storeContract("FileStorage", async () => {
   const { path, remove } = await tempFolder();
   const storage = new FileStorage({ root: path });
-  return { storage, sibling: new FileStorage({ root: path }), close: remove };
+  return {
+    storage,
+    sibling: new FileStorage({ root: path }),
+    async spoil(key) {
+      await storage.save(key, {});
+      await writeFile(`${path}/${key}`, '{"half":');
+    },
+    close: remove,
+  };
 }, { dropsNulls: true });
 
 const KEY = ".planet/my-app/token.json";
 const isWindows = process.platform === "win32";
+const noLinks = isWindows ? "links need a privilege here" : undefined;
 
 async function inFolder(body: (root: string, storage: FileStorage) => Promise<void>) {
   const { path, remove } = await tempFolder();
@@ -346,8 +357,134 @@ test(
       assert((await lstat(`${root}/${KEY}`)).isSymbolicLink());
       assertEquals(JSON.parse(await readFile(`${root}/elsewhere/t.json`, "utf8")), { n: 2 });
     }),
-  { skip: isWindows ? "links need a privilege here" : undefined },
+  { skip: noLinks },
 );
+
+/** Links to a file that is not there yet, by what they say, from `.planet/my-app/token.json` on. */
+const DANGLING: [what: string, links: [at: string, to: string][], target: string][] = [
+  ["absolute", [[KEY, "ROOT/there/t.json"]], "there/t.json"],
+  ["relative", [[KEY, "../../there/t.json"]], "there/t.json"],
+  ["in a chain", [[KEY, "a.json"], [".planet/my-app/a.json", "../b.json"], [
+    ".planet/b.json",
+    "ROOT/there/t.json",
+  ]], "there/t.json"],
+  ["to a folder", [[".planet/my-app", "ROOT/there/p"]], "there/p/token.json"],
+  ["of all profiles", [[".planet", "there/all"]], "there/all/my-app/token.json"],
+];
+for (const [what, links, target] of DANGLING) {
+  test(
+    `FileStorage follows a link whose target is not there yet (${what})`,
+    () =>
+      inFolder(async (root, storage) => {
+        for (const [at, to] of links) {
+          await mkdir(dirname(`${root}/${at}`), { recursive: true });
+          await symlink(to.replace("ROOT", root), `${root}/${at}`);
+        }
+        assertEquals(await storage.load(KEY), undefined);
+        assertEquals(await storage.exists(KEY), false);
+        await assertAuthError(() => storage.mtime(KEY), "storage_not_found");
+        await assertAuthError(() => storage.rename(KEY, "x.json"), "storage_not_found");
+        await storage.withLock(KEY, async () => {
+          assert((await lstat(`${root}/${target}.lock`)).isDirectory());
+          // By its own name it is the same file, and so the same lock.
+          await assertAuthError(
+            () => storage.withLock(target, () => Promise.resolve(), { timeoutMs: 20 }),
+            "lock_timeout",
+          );
+          await storage.save(KEY, { n: 1 });
+        });
+        for (const [at] of links) assert((await lstat(`${root}/${at}`)).isSymbolicLink());
+        assertEquals(await readFile(`${root}/${target}`, "utf8"), '{\n  "n": 1\n}');
+        assertEquals(await storage.load(KEY), { n: 1 });
+      }),
+    { skip: noLinks },
+  );
+}
+
+test(
+  "FileStorage says that links lead to each other",
+  () =>
+    inFolder(async (root, storage) => {
+      await mkdir(`${root}/.planet/my-app`, { recursive: true });
+      await symlink("other.json", `${root}/${KEY}`);
+      await symlink("token.json", `${root}/.planet/my-app/other.json`);
+      for (
+        const work of [
+          () => storage.load(KEY),
+          () => storage.exists(KEY),
+          () => storage.save(KEY, { n: 1 }),
+          () => storage.withLock(KEY, () => Promise.reject(new Error("ran"))),
+        ]
+      ) {
+        const error = await assertAuthError(work, "storage_failed");
+        assert(error.message.startsWith("Mend the symbolic links"), error.message);
+      }
+    }),
+  { skip: noLinks },
+);
+
+async function listed(storage: FileStorage, prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const key of storage.list(prefix)) found.push(key);
+  return found.sort();
+}
+
+test(
+  "FileStorage.list() follows links to folders and files, and goes round in no circle",
+  () =>
+    inFolder(async (root, storage) => {
+      await storage.save("elsewhere/p/token.json", {});
+      await storage.save(".planet/a/token.json", {});
+      const links = [
+        ["../elsewhere/p", ".planet/linked"],
+        ["../../elsewhere/p/token.json", ".planet/a/also.json"],
+        ["nowhere", ".planet/dangling"],
+        ["itself", ".planet/itself"],
+        ["..", ".planet/a/up"],
+        ["../../.planet", "elsewhere/p/around"],
+      ];
+      for (const [to, at] of links) await symlink(to!, `${root}/${at}`);
+      const found = [
+        ".planet/a/also.json",
+        ".planet/a/token.json",
+        ".planet/linked/token.json",
+      ];
+      assertEquals(await listed(storage, ".planet/"), found);
+      assertEquals(await listed(storage, ".planet/linked/"), [
+        ".planet/linked/around/a/also.json",
+        ".planet/linked/around/a/token.json",
+        ".planet/linked/token.json",
+      ]);
+    }),
+  { skip: noLinks },
+);
+
+/** Places that take nothing new, from anybody: what the runtimes are told differs. */
+for (const place of ["/sys", "/proc"]) {
+  test(
+    `FileStorage says that the system refuses to write where ~/.planet is ${place}`,
+    () =>
+      inFolder(async (root, storage) => {
+        await symlink(place, `${root}/.planet`);
+        assertEquals(await storage.load(KEY), undefined);
+        assertEquals(await storage.exists(KEY), false);
+        await assertAuthError(() => storage.save(KEY, { n: 1 }), "storage_denied");
+        const body = () => Promise.reject(new Error("ran"));
+        await assertAuthError(() => storage.withLock(KEY, body), "storage_denied");
+        await storage.delete(KEY);
+      }),
+    { skip: process.platform === "linux" ? undefined : "needs /sys and /proc of Linux" },
+  );
+}
+
+test("FileStorage.rename() moves a folder that lies where a file belongs out of the way", () =>
+  inFolder(async (root, storage) => {
+    await mkdir(`${root}/${KEY}`, { recursive: true });
+    await assertAuthError(() => storage.load(KEY), "storage_corrupt");
+    await storage.rename(KEY, `${KEY}.corrupt`);
+    await storage.save(KEY, { n: 1 });
+    assertEquals(await storage.load(KEY), { n: 1 });
+  }));
 
 test("FileStorage names the flag where Deno refuses", () => {
   const script = `
@@ -361,7 +498,7 @@ test("FileStorage names the flag where Deno refuses", () => {
         console.log(error.code, error.message);
       }
     }`;
-  const { stdout } = spawnSync("deno", ["run", "--no-prompt", "--no-check", "-q", "-"], {
+  const { stdout } = spawnSync("deno", [...RUN, "-"], {
     input: script,
     encoding: "utf8",
   });
@@ -474,7 +611,7 @@ test("FileStorage under Deno reads without the permission to write, and names it
       console.log(JSON.stringify(await storage.load(${JSON.stringify(KEY)})));
       await storage.withLock(${JSON.stringify(KEY)}, () => console.log("ran"))
         .catch((error) => console.log(error.code, error.message));`;
-    const flags = ["run", "--no-prompt", "--no-check", "-q", `--allow-read=${root}/.planet`, "-"];
+    const flags = [...RUN, `--allow-read=${root}/.planet`, "-"];
     const { stdout, stderr } = spawnSync("deno", flags, { input: script, encoding: "utf8" });
     const [read, locked] = stdout.split("\n");
     assertEquals(read, '{"n":1}', stderr);

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { type KvAtomic, type KvEntry, type KvLike, KvStorage } from "../../lib/storage/kv.ts";
+import type { KvAtomic, KvEntry, KvLike } from "../../lib/storage/kv_engine.ts";
+import { KvStorage } from "../../lib/storage/stores.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { missingKv, missingKvServer, openKv, startKvServer } from "../_support/kv.ts";
@@ -12,7 +13,14 @@ const server = missingKvServer === undefined ? await startKvServer() : undefined
 
 storeContract("KvStorage in memory", async () => {
   const kv = await openKv(":memory:");
-  return { storage: new KvStorage(kv), sibling: new KvStorage(kv), close: () => kv.close() };
+  return {
+    storage: new KvStorage(kv),
+    sibling: new KvStorage(kv),
+    async spoil(key) {
+      await kv.atomic().set(["planet", "data", key], new Uint8Array(3)).commit();
+    },
+    close: () => kv.close(),
+  };
 }, { skip: missingKv });
 
 storeContract("KvStorage in a file", async () => {
@@ -99,7 +107,14 @@ class FakeKv implements KvLike {
 
 storeContract("KvStorage over a KvLike", () => {
   const kv = new FakeKv();
-  return { storage: new KvStorage(kv), sibling: new KvStorage(kv), close: () => {} };
+  return {
+    storage: new KvStorage(kv),
+    sibling: new KvStorage(kv),
+    async spoil(key) {
+      await kv.atomic().set(["planet", "data", key], "of another program").commit();
+    },
+    close: () => {},
+  };
 });
 
 test("KvStorage asks again while the database is locked", async () => {

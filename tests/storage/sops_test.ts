@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { writeFile } from "node:fs/promises";
 import { AuthError } from "../../lib/errors.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
-import { type RunSops, SopsStorage } from "../../lib/storage/sops.ts";
+import type { Files } from "../../lib/storage/files.ts";
+import { SopsStorage } from "../../lib/storage/sops.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -25,7 +27,7 @@ async function withFiles(body: (world: World) => Promise<void>): Promise<void> {
       files,
       runs,
       storage: (...answers) => {
-        const run: RunSops = (args, input) => {
+        const run: Files["run"] = (_command, args, input) => {
           runs.push([...args.map((arg) => arg.replace(folder.path, "")), input]);
           const answer = answers.shift();
           if (answer === undefined) return Promise.resolve(undefined);
@@ -131,6 +133,20 @@ for (const [what, answer, code] of FAILURES) {
     });
   });
 }
+
+test("SopsStorage.rename() moves what cannot be read as it is, without sops", async () => {
+  await withFiles(async ({ files, runs, storage }) => {
+    await files.save(ENCRYPTED, {});
+    await writeFile(`${files.root}/${ENCRYPTED}`, "no JSON");
+    const store = storage();
+    await store.rename(KEY, `${KEY}.corrupt`);
+    assertEquals([await store.exists(KEY), await files.exists(`${ENCRYPTED}.corrupt`)], [
+      false,
+      true,
+    ]);
+    assertEquals(runs, []);
+  });
+});
 
 test("SopsStorage locks the encrypted file, and refuses a write that lost its lock", async () => {
   await withFiles(async ({ files, storage }) => {

@@ -217,9 +217,9 @@ export function assertIsError<E extends Error = Error>(
 
 /** What `assertThrows()` and `assertRejects()` were asked for. */
 interface Expected {
-  errorClass?: ErrorClass;
-  text?: string;
-  message?: string;
+  errorClass?: ErrorClass | undefined;
+  text?: string | undefined;
+  message?: string | undefined;
 }
 
 function expectation(args: unknown[]): Expected {

@@ -1,43 +1,50 @@
 /**
  * Stands in for `@std/fs` where JSR does not answer: the same names, over `node:fs/promises`.
  *
- * Holds only what this repository uses. What fails, fails as the runtime reports it; under
+ * Asks for Node's modules and imports none, so that a bundle for the edge, where there are none, starts
+ * as with the real package. Holds only what this repository uses. What fails, fails as the runtime reports it; under
  * Deno a missing file is a `Deno.errors.NotFound`, as with the real package.
  *
  * @module
  */
-import * as fs from "node:fs/promises";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+import type nodeFs from "node:fs/promises";
+import type nodePath from "node:path";
+import type nodeUrl from "node:url";
+
+type Asking = { process?: { getBuiltinModule?(name: string): unknown } };
+const ask = (name: string) => (globalThis as Asking).process?.getBuiltinModule?.(name);
+const fs = ask("node:fs/promises") as typeof nodeFs;
+const path = ask("node:path") as typeof nodePath;
+const { fileURLToPath } = (ask("node:url") ?? {}) as typeof nodeUrl;
 
 /** What {@linkcode exists} asks for beside existence. */
 export interface ExistsOptions {
   /** It must be readable. */
-  isReadable?: boolean;
+  isReadable?: boolean | undefined;
   /** It must be a folder. */
-  isDirectory?: boolean;
+  isDirectory?: boolean | undefined;
   /** It must be a file. */
-  isFile?: boolean;
+  isFile?: boolean | undefined;
 }
 
 /** What {@linkcode walk} visits. */
 export interface WalkOptions {
   /** How many folders deep; default: no limit. */
-  maxDepth?: number;
+  maxDepth?: number | undefined;
   /** Whether files are reported; default true. */
-  includeFiles?: boolean;
+  includeFiles?: boolean | undefined;
   /** Whether folders are reported; default true. */
-  includeDirs?: boolean;
+  includeDirs?: boolean | undefined;
   /** Whether links are reported; default true. */
-  includeSymlinks?: boolean;
+  includeSymlinks?: boolean | undefined;
   /** Whether links are followed; default false. */
-  followSymlinks?: boolean;
+  followSymlinks?: boolean | undefined;
   /** Only names with one of these endings. */
-  exts?: string[];
+  exts?: string[] | undefined;
   /** Only paths that match one of these. */
-  match?: RegExp[];
+  match?: RegExp[] | undefined;
   /** No paths that match one of these. */
-  skip?: RegExp[];
+  skip?: RegExp[] | undefined;
 }
 
 /** A path that {@linkcode walk} found. */
@@ -112,9 +119,8 @@ export async function exists(value: string | URL, options: ExistsOptions = {}): 
     return true;
   } catch (error) {
     const code = codeOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR" || (code === "EACCES" && options.isReadable)) {
-      return false;
-    }
+    if (code === "ENOENT") return false;
+    if (code === "EACCES") return !options.isReadable;
     throw asRuntime(error);
   }
 }
@@ -186,7 +192,7 @@ export async function emptyDir(dir: string | URL): Promise<void> {
 /** How {@linkcode copy} and {@linkcode move} treat what is there. */
 export interface OverwriteOptions {
   /** Whether what is there is replaced; default false. */
-  overwrite?: boolean;
+  overwrite?: boolean | undefined;
 }
 
 /** Copies a file or a folder. */

@@ -1,12 +1,18 @@
 /**
  * Stands in for `@std/path` where JSR does not answer: the same names, over `node:path`.
  *
- * Needs `node:path` and `node:url`. Holds only what this repository uses.
+ * Asks for `node:path` and `node:url` and imports neither, so that a bundle for the edge, where there
+ * are none, starts as with the real package. Holds only what this repository uses.
  *
  * @module
  */
-import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import type nodePath from "node:path";
+import type nodeUrl from "node:url";
+
+type Asking = { process?: { getBuiltinModule?(name: string): unknown } };
+const ask = (name: string) => (globalThis as Asking).process?.getBuiltinModule?.(name);
+const path = ask("node:path") as typeof nodePath;
+const { fileURLToPath, pathToFileURL } = (ask("node:url") ?? {}) as typeof nodeUrl;
 
 /** The parts of a path. */
 export interface ParsedPath {
@@ -23,11 +29,11 @@ export interface ParsedPath {
 }
 
 /** What divides the parts of a path here. */
-export const SEPARATOR: "/" | "\\" = path.sep;
+export const SEPARATOR: "/" | "\\" = path?.sep ?? "/";
 /** One or more separators. */
-export const SEPARATOR_PATTERN: RegExp = path.sep === "/" ? /\/+/ : /[\\/]+/;
+export const SEPARATOR_PATTERN: RegExp = SEPARATOR === "/" ? /\/+/ : /[\\/]+/;
 /** What divides the paths of a list here. */
-export const DELIMITER: ":" | ";" = path.delimiter;
+export const DELIMITER: ":" | ";" = path?.delimiter ?? ":";
 
 /** A path from a path or a `file:` URL. */
 function text(value: string | URL): string {
