@@ -31,11 +31,21 @@ import {
   redeem,
 } from "./steps.ts";
 
-/** What signing in may do, and how the caller stops it. */
+/**
+ * What signing in may do, and how the caller stops it.
+ *
+ * Callers at the same time share one attempt, on the screen of the first; each has its own `timeoutMs`
+ * and `signal`, and the attempt ends with the last of them. While another program signs in to the same
+ * profile, the person is told so and may take over by Enter; this program asks by itself at half of its
+ * time. If there is neither a terminal, nor a browser that can open, nor a `ui.show`, it fails at once.
+ */
 export interface LoginOptions {
   /** Lets the login open a browser; default false. */
   allowOpenBrowser?: boolean | undefined;
-  /** Lets the login ask on the terminal; default false. */
+  /**
+   * Lets the login ask on the terminal; default false. The code, or the address that the browser ends
+   * at, can then be pasted: if no browser opens here, if the callback's port is taken, and after 30 s.
+   */
   allowTtyPrompt?: boolean | undefined;
   /** Ends the login for this caller; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
@@ -321,7 +331,8 @@ async function redeemAnswer(
     if (heard !== undefined) ways.push(heard.then((response) => ({ response, isPasted: false })));
     if (mayPaste) {
       ways.push(
-        readPaste(attempt, request, needsPaste, round.signal)
+        abandonable(needsPaste, round.signal)
+          .then(() => readPaste(attempt, request, heard ? "Or paste" : "Paste", round.signal))
           .then((response) => response && { response, isPasted: true }),
       );
     }
@@ -353,13 +364,12 @@ async function redeemAnswer(
 async function readPaste(
   attempt: Attempt,
   request: AuthorizationRequest,
-  needsPaste: Promise<void>,
+  either: string,
   signal: AbortSignal,
 ): Promise<URLSearchParams | null> {
   const { ui } = attempt;
-  await abandonable(needsPaste, signal);
   for (;;) {
-    const prompt = "Or paste the code, or the address that the browser ended at: ";
+    const prompt = `${either} the code, or the address that the browser ended at: `;
     // An application's own reader may not heed the signal.
     const line = await abandonable(ui.readLine!(prompt, { signal }), signal);
     if (line === null) return null;

@@ -149,7 +149,7 @@ export class Screen {
     const prompt = this.#prompt;
     if (prompt === undefined) return;
     this.#prompt = undefined;
-    if (answered) this.#write([`${prompt}(${this.#typed} characters)`]);
+    if (answered && this.#typed > 0) this.#write([`${prompt}(${this.#typed} characters)`]);
     else this.#draw();
   }
 

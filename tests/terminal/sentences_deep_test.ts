@@ -28,7 +28,7 @@ import {
 import type { Window } from "./_tmux.ts";
 
 /** The question, on one line or above it, and the time that is left. */
-const ASKED = /(?:paste the code, or the address|^> )[\s\S]*left\]/m;
+const ASKED = /(?:[Pp]aste the code, or the address|^> )[\s\S]*left\]/m;
 const SIZES = [[80, 24], [200, 50]] as const;
 
 /** What a window shows, as one line. */
