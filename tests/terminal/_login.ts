@@ -3,7 +3,8 @@
  *
  * Reads `LOGIN_ISSUER`, `LOGIN_API`, `LOGIN_CLIENT`, `LOGIN_FLOW` (`code` or `device`),
  * `LOGIN_CALLBACK`, `LOGIN_BROWSER`, `LOGIN_KEEP`, `LOGIN_SCOPES`, `LOGIN_TIMEOUT_MS`, `LOGIN_ABORT_MS`
- * and `LOGIN_HURRY` (waits of 30 seconds end at once). Its result is one line on stdout.
+ * `LOGIN_UI` (`lines`: for a program that reads its output) and `LOGIN_HURRY` (waits of 30 seconds end at
+ * once). Its result is one line on stdout.
  *
  * @module
  */
@@ -45,6 +46,8 @@ const options: LoginOptions = {
   allowOpenBrowser: env.LOGIN_BROWSER === "yes",
   timeoutMs: Number(env.LOGIN_TIMEOUT_MS ?? 60_000),
 };
+// Its output is read, although it is no terminal.
+if (env.LOGIN_UI === "lines") options.ui = { show: (message) => console.error(message) };
 const stop = new AbortController();
 if (env.LOGIN_ABORT_MS) {
   setTimeout(() => stop.abort(new Error("stopped")), Number(env.LOGIN_ABORT_MS));
