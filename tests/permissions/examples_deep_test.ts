@@ -28,8 +28,7 @@ async function runWithout(name: string, option: string, world: ExampleWorld) {
   const all = await exampleCommand(name, "deno", there);
   const command = all.filter((word) => !word.startsWith(`${option}=`));
   assertEquals(command.length, all.length - 1);
-  const follow = option === "--allow-run";
-  return { home: there.home, ...await runExample(name, there, { command, follow }) };
+  return { home: there.home, ...await runExample(name, there, { command }) };
 }
 
 for (const name of (await exampleNames()).filter((name) => GUIDE.test(name))) {
@@ -43,8 +42,7 @@ for (const name of (await exampleNames()).filter((name) => GUIDE.test(name))) {
         const what = `${name} without ${option}: ${stderr}`;
         // A service account goes on in memory if its store cannot be written; if there is none and
         // the program asked for one that lasts, that is an error.
-        const goesOn = option === "--allow-run" ||
-          (option === "--allow-write" && name === "m2m_custom_storage");
+        const goesOn = option === "--allow-write" && name === "m2m_custom_storage";
         assertEquals(code, goesOn ? 0 : 1, what);
         if (!goesOn) assert(stderr.includes(option), what);
         if (/read|write/.test(option)) {
