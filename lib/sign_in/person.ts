@@ -15,11 +15,18 @@ import { type ClientSettings, parseCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import type { LoginStep, UnnamedEvent } from "../events.ts";
 import type { OAuthClient } from "../oauth/client.ts";
-import { isPermissionError, readText } from "../runtime.ts";
+import {
+  abandonable,
+  type Clock,
+  isPermissionError,
+  type LinkedAbort,
+  linkedAbort,
+  readText,
+  systemClock,
+} from "../runtime.ts";
 import type { Lease } from "../storage/objects.ts";
 import type { LoginUI } from "../terminal/ui.ts";
 import { readJwtClaims, type TokenSet } from "../token.ts";
-import { abandonable, type Clock, type LinkedAbort, linkedAbort, systemClock } from "../runtime.ts";
 import {
   type AuthorizationRequest,
   beginAuthorization,

@@ -181,6 +181,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Arguments of the example. */
   readonly args?: readonly string[];
+  /** More variables of the environment. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** What is run in the place of the runtime with the example's file and flags. */
   readonly command?: readonly string[];
 }
@@ -195,7 +197,7 @@ export async function runExample(
   const [program, ...flags] = options.command ?? await exampleCommand(name, runtime, world);
   const child = spawn(program!, [...flags, ...args], {
     cwd: world.home,
-    env: exampleEnvironment(world),
+    env: { ...exampleEnvironment(world), ...options.variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const texts = { stdout: "", stderr: "" };
