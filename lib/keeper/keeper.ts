@@ -280,8 +280,8 @@ export class Keeper<Server extends TokenServer = TokenServer> {
 
   /** Where the session is kept, in words for a person. */
   async keptWhere(): Promise<{ durable: boolean; words: string }> {
-    const { durable, kind, location, reason } = await this.#session.place();
-    if (!durable) return { durable, words: reason };
+    const { advice, durable, kind, location, reason } = await this.#session.place();
+    if (!durable) return { durable, words: advice ? `to keep it, ${advice}` : reason };
     const folder = kind === "file" ? `/.planet/${this.profileName}` : "";
     const words = location === undefined
       ? "in the application's own store"

@@ -49,9 +49,6 @@ const REQUEST_TEXTS = [
   "state",
 ] as const;
 
-/** What there is to say of time that ran out before anything was shown. */
-const NOBODY_YET: Attempt["late"] = NOBODY;
-
 function checkSeconds(value: unknown): void {
   if (Number.isFinite(value) && Number(value) > 0) return;
   throw new TypeError("expires_in of the first argument must be a positive number of seconds.");
@@ -186,7 +183,7 @@ class SharedAttempt implements Attempt {
   }
 }
 
-/** Signs people in to one session. */
+/** Signs people in to one session; see `Auth` for what each call does and throws. */
 export class SignIn {
   readonly #session: SessionToSignIn;
   #shared: SharedAttempt | undefined;
@@ -216,12 +213,10 @@ export class SignIn {
     let shared: SharedAttempt | undefined;
     // Real time, whatever the clock: the limit is for a person who may never come.
     const timer = setTimeout(() => {
-      const { cause, hint, what } = shared?.late ?? NOBODY_YET;
+      const { cause, hint, what }: Attempt["late"] = shared?.late ?? NOBODY;
       const seconds = Math.round(timeoutMs / 1000);
-      const message = `Start signing in again: ${what} within ${seconds} s.${
-        hint ? ` ${hint}` : ""
-      }`;
-      limit.abort(new AuthError("login_timeout", message, { cause }));
+      const message = `Start signing in again: ${what} within ${seconds} s.`;
+      limit.abort(new AuthError("login_timeout", hint ? `${message} ${hint}` : message, { cause }));
     }, Math.min(timeoutMs, 0x7fffffff));
     try {
       const ui = options.ui ?? await (await import("../terminal/ui.ts")).defaultUI();
@@ -247,11 +242,7 @@ export class SignIn {
     if (this.#shared === attempt) this.#shared = undefined;
   }
 
-  /**
-   * Asks the server for a device and a user code (RFC 8628 §3.1); nothing is shown.
-   *
-   * @throws {AuthError} `invalid_argument` if the client signs in another way, and the codes of a request.
-   */
+  /** Asks the server for a device and a user code (RFC 8628 §3.1); nothing is shown. */
   async deviceInitiate(
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<DeviceAuthorization> {
@@ -259,11 +250,7 @@ export class SignIn {
     return await beginDevice(await this.#session.oauth(), { clock, ...options });
   }
 
-  /**
-   * Waits until the person has confirmed the device, and stores the session.
-   *
-   * @throws {AuthError} `access_denied`, `device_code_expired` and the codes of a token request.
-   */
+  /** Waits until the person has confirmed the device, and stores the session. */
   async deviceComplete(
     info: DeviceAuthorization,
     options: Pick<LoginOptions, "onPending" | "signal"> = {},
@@ -272,47 +259,29 @@ export class SignIn {
     checkLoginOptions(options);
     checkText(info?.device_code, "device_code of the first argument");
     checkSeconds(info.expires_in);
-    const { onPending, signal } = options;
-    const tokens = await completeDevice(await this.#session.oauth(), info, {
-      clock,
-      onPending,
-      signal,
-    });
-    await this.#session.signIn(tokens);
+    const server = await this.#session.oauth();
+    await this.#session.signIn(await completeDevice(server, info, { ...options, clock }));
   }
 
-  /**
-   * Begins a sign-in by authorization code whose answer comes to the application itself.
-   *
-   * @throws {AuthError} `invalid_argument` if the client signs in another way, and the codes of a request.
-   */
+  /** Begins a sign-in by authorization code whose answer comes to the application itself. */
   async authCodeInitiate(
     options: { redirectUri?: string | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<AuthorizationRequest> {
     const { client: { callbackUrl }, clock } = this.#flow("auth_code");
     const { redirectUri, signal } = options;
-    const [uri, name] = redirectUri === undefined
-      ? [callbackUrl, "callbackUrl"] as const
-      : [redirectUri, "redirectUri"] as const;
-    checkText(uri, name);
-    if (parseCallbackUrl(uri!, name).loopback?.port === 0) {
+    const name = redirectUri === undefined ? "callbackUrl" : "redirectUri";
+    const uri = checkText(redirectUri ?? callbackUrl, name);
+    if (parseCallbackUrl(uri, name).loopback?.port === 0) {
       throw invalid("Give a redirectUri with the port that you listen on: port 0 is none.");
     }
     const server = await this.#session.oauth();
-    const request = await beginAuthorization(server, await server.authorize(signal), uri!, {
-      clock,
-      signal,
-    });
+    const pending = await server.authorize(signal);
+    const request = await beginAuthorization(server, pending, uri, { clock, signal });
     this.#session.tell({ type: "login_started" });
     return request;
   }
 
-  /**
-   * Completes such a sign-in with the answer that came to its redirect URI, and stores the session.
-   *
-   * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `login_timeout`, `access_denied` and the
-   *   codes of a token request.
-   */
+  /** Completes such a sign-in with the answer that came to its redirect URI, and stores the session. */
   async authCodeComplete(
     request: AuthorizationRequest,
     answer: string | URL | Request,
@@ -330,10 +299,8 @@ export class SignIn {
       );
     }
     const server = await this.#session.oauth();
-    const { signal } = options;
-    await this.#session.signIn(
-      await completeAuthorization(server, request, answer, { clock, signal }),
-    );
+    const tokens = await completeAuthorization(server, request, answer, { ...options, clock });
+    await this.#session.signIn(tokens);
   }
 
   /** The session, if its client signs in by `flow`. */

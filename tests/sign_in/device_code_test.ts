@@ -10,9 +10,12 @@ import {
 } from "../../lib/sign_in/steps.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { systemClock } from "../../lib/runtime.ts";
+import { Auth, FileStorage, MemoryStorage, type SessionOptions } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
+import { fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
 import { fakeScreen, fakeSession } from "./_session.ts";
 
 const START = 1_700_000_000_000;
@@ -304,3 +307,27 @@ for (const [what, trouble] of [["fails", server], ["cannot be reached", network]
     assert(expired.message.endsWith(`while the server could not be asked. ${trouble.message}`));
   });
 }
+
+test("Auth.userLogin() says at its end where the session is kept, or why it is not", async () => {
+  const { environment, fetch } = fakeServer({ token: [{ access_token: secret("T") }] });
+  const { path, remove } = await tempFolder();
+  try {
+    const cases: [SessionOptions, string][] = [
+      [{ saveStateToStorage: false }, "not kept for the next run (saveStateToStorage is false)"],
+      [
+        { storageProvider: new MemoryStorage() },
+        "not kept for the next run (storageProvider was given)",
+      ],
+      [{ storageProvider: new FileStorage({ root: path }) }, "kept in the application's own store"],
+    ];
+    for (const [place, kept] of cases) {
+      const { options, shown } = fakeScreen();
+      const clock = fakeClock({ now: START });
+      const common = { environment, fetch, clock, ...place };
+      await Auth.fromOAuthUserDeviceCode({ clientId: "app", ...common }).userLogin(options);
+      assertEquals(shown.at(-1), `Signed in: profile app, ${kept}.`);
+    }
+  } finally {
+    await remove();
+  }
+});
