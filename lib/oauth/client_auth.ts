@@ -261,7 +261,7 @@ function toPkcs8({ name, password, pem }: PrivateKeyPem): Uint8Array<ArrayBuffer
 export async function importPrivateKey(
   source: PrivateKeyPem,
   accepted: readonly string[],
-): Promise<CryptoKey> {
+): ReturnType<typeof crypto.subtle.importKey> {
   const { name } = source;
   const pkcs8 = toPkcs8(source);
   const rsa = RSA_ALGORITHMS.find((one) => accepted.includes(one)) ?? "RS256";
