@@ -32,10 +32,19 @@ export type {
 } from "./lib/setup.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
+export type { ClientOptions, UnknownState, WaitOptions } from "./lib/clients/calls.ts";
 export type {
-  ClientOptions,
+  Asset,
+  AssetLinks,
+  AssetStatus,
+  CoverageRequest,
   DataAPI,
+  DownloadAssetOptions,
+  FetchAssetsOptions,
+  FetchedAsset,
   Item,
+  ItemCoverage,
+  ItemProperties,
   ItemSort,
   ListSearchesOptions,
   PageOptions,
@@ -45,9 +54,24 @@ export type {
   SearchListSort,
   SearchRequest,
   SearchType,
+  Stats,
+  StatsInterval,
+  StatsRequest,
 } from "./lib/clients/data.ts";
-export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
-export type { GeometryLike } from "./lib/clients/geometry.ts";
+export {
+  type Bounds,
+  collect,
+  type DataFilter,
+  dataFilter,
+  type FeatureCollection,
+  type FeatureLike,
+  type FilterBounds,
+  type FilterTime,
+  type Geometry,
+  type GeometryLike,
+  type GeometryRelation,
+  type SearchFilter,
+} from "./lib/clients/data_filter.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/runtime.ts";
 export {
@@ -62,10 +86,12 @@ export {
   Conflict,
   FeatureError,
   GeoJSONError,
+  IncompleteError,
   InvalidAPIKey,
   MissingResource,
   NoPermission,
   PagingError,
+  type PartFailure,
   PlanetError,
   ServerError,
   TooManyRequests,
@@ -87,7 +113,7 @@ export type {
   RequestOptions,
   SessionLike,
 } from "./lib/http/requester.ts";
-export { Session, type SessionHttpOptions } from "./lib/session.ts";
+export { type ClientClass, DataClient, Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,

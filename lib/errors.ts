@@ -246,6 +246,39 @@ export class FeatureError extends ClientError {
   override readonly name: string = "FeatureError";
 }
 
+/** What failed of several things that were asked for at once. */
+export interface PartFailure {
+  /** What it is: an item, a file. */
+  readonly name: string;
+  /** Why. */
+  readonly error: unknown;
+}
+
+/** Some of several things failed; the others are done. */
+export class IncompleteError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "IncompleteError";
+  /** What failed, and why. */
+  readonly failures: readonly PartFailure[];
+  /** What became of the others. */
+  readonly results: readonly unknown[];
+
+  /** Creates an error that names what failed, at most three of it in its message. */
+  constructor(failures: readonly PartFailure[], results: readonly unknown[]) {
+    const named = failures.slice(0, 3).map(({ error, name }) =>
+      `${name} (${error instanceof Error ? error.message : String(error)})`
+    );
+    const more = failures.length > 3 ? `, and ${failures.length - 3} more` : "";
+    super(
+      `Run it again for what is missing: ${failures.length} of ${failures.length + results.length} ` +
+        `failed, ${named.join(", ")}${more}.`,
+      { cause: failures[0]?.error },
+    );
+    this.failures = failures;
+    this.results = results;
+  }
+}
+
 const CLASSES = {
   PlanetError,
   AuthError,
@@ -262,6 +295,7 @@ const CLASSES = {
   PagingError,
   GeoJSONError,
   FeatureError,
+  IncompleteError,
 };
 for (const [kind, { prototype }] of Object.entries(CLASSES)) {
   Object.defineProperty(prototype, KIND, { value: kind });

@@ -81,6 +81,8 @@ export interface OpenOptions extends CallOptions {
 
 /** What a client of an API needs of a session. */
 export interface SessionLike {
+  /** Time. */
+  readonly clock: Clock;
   /** Sends a request and waits for the whole answer. */
   request(method: string, url: string, options?: RequestOptions): Promise<Response>;
   /** Lists what an API has, page by page. */

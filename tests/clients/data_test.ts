@@ -1,9 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
-import { DataClient } from "../../lib/clients/lazy.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
 import { Planet } from "../../lib/planet.ts";
-import { Session } from "../../lib/session.ts";
+import { DataClient, Session } from "../../lib/session.ts";
 import { secret } from "../_support/canaries.ts";
 import {
   FakeResponse,

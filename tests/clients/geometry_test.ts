@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { asGeometry } from "../../lib/clients/geometry.ts";
+import { asGeometry } from "../../lib/clients/data_filter.ts";
 import { FeatureError, GeoJSONError } from "../../lib/errors.ts";
 import { test } from "../_support/harness.ts";
 
