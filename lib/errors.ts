@@ -270,7 +270,9 @@ export class IncompleteError extends PlanetError {
     );
     const more = failures.length > 3 ? `, and ${failures.length - 3} more` : "";
     super(
-      `Run it again for what is missing: ${failures.length} of ${failures.length + results.length} ` +
+      `Run it again for what is missing: ${failures.length} of ${
+        failures.length + results.length
+      } ` +
         `failed, ${named.join(", ")}${more}.`,
       { cause: failures[0]?.error },
     );

@@ -76,6 +76,16 @@ export interface WaitOptions<State extends string = string> extends CallOptions 
 /** A state that is none of those documented. */
 export type UnknownState = string & Record<never, never>;
 
+/** What a look at something shows. */
+export interface Seen {
+  /** Its state. */
+  readonly state: string;
+  /** Whether that is a final one. */
+  readonly isOver: boolean;
+  /** Why waiting is in vain. */
+  readonly refusal?: Error | undefined;
+}
+
 /** What is waited for. */
 export interface Waited<Thing> {
   /** What it is, in words. */
@@ -86,8 +96,8 @@ export interface Waited<Thing> {
   readonly first?: Thing | undefined;
   /** Asks for it. */
   ask(options: CallOptions): Promise<Thing>;
-  /** Its state, and whether the wait is over. What it throws ends the wait. */
-  look(thing: Thing): { readonly state: string; readonly isOver: boolean };
+  /** Its state, and whether the wait is over; with an error if waiting is in vain. */
+  look(thing: Thing): Seen;
 }
 
 const FIRST_DELAY_MS = 5_000;
@@ -107,9 +117,9 @@ const LONGEST_TIMER_MS = 0x7fffffff;
  * @throws {ClientError} After `maxAttempts`, or for a wrong option; `AuthError` `timeout` after
  *   `timeoutMs`; an abort, its reason.
  */
-export async function waitFor<Thing>(
+export async function waitFor<Thing, State extends string>(
   { ask, clock, first, look, name }: Waited<Thing>,
-  options: WaitOptions,
+  options: WaitOptions<State>,
 ): Promise<Thing> {
   const { delayMs, onState, signal, timeoutMs } = options;
   if (onState !== undefined && typeof onState !== "function") {
@@ -130,7 +140,8 @@ export async function waitFor<Thing>(
     if (thing !== undefined) {
       const seen = look(thing);
       state = seen.state;
-      onState?.(state);
+      onState?.(state as UnknownState);
+      if (seen.refusal !== undefined) throw seen.refusal;
       if (seen.isOver) return thing;
       if (most > 0 && attempts >= most) {
         throw new ClientError(

@@ -503,18 +503,17 @@ export class DataAPI {
   async waitAsset(asset: Asset, options: WaitOptions<AssetStatus> = {}): Promise<Asset> {
     const { clock } = this.#session;
     let current = asset;
-    return await waitFor<Asset>({
+    return await waitFor({
       name: "the asset",
       clock,
       first: isExpired(asset, clock.now()) ? undefined : asset,
       ask: async (call) => current = await this.#refreshed(current, call),
       look(seen) {
         const state = member(seen, "status");
-        if (state === "inactive" && !activated.has(seen)) {
-          options.onState?.(state);
-          throw new ClientError("Call activateAsset() first: the asset is inactive.");
-        }
-        return { state, isOver: state === "active" };
+        const refusal = state === "inactive" && !activated.has(seen)
+          ? new ClientError("Call activateAsset() first: the asset is inactive.")
+          : undefined;
+        return { state, isOver: state === "active", refusal };
       },
     }, options);
   }
@@ -585,7 +584,10 @@ export class DataAPI {
         ...call,
         onState: onState && ((state) => onState(state, item)),
       });
-      const file = await downloads.run(() => this.downloadAsset(ready, { ...rest, signal }), signal);
+      const file = await downloads.run(
+        () => this.downloadAsset(ready, { ...rest, signal }),
+        signal,
+      );
       return { ...file, itemId, itemType, assetType };
     });
     signal?.throwIfAborted();

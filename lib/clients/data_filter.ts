@@ -244,14 +244,14 @@ function time(value: unknown): string {
   return zone ? text : `${text}Z`;
 }
 
-function ranged<Value>(
+function ranged(
   type: "DateRangeFilter" | "RangeFilter" | "UpdateFilter",
   fieldName: string,
   bounds: FilterBounds<unknown>,
-  write: (value: unknown) => Value,
+  write: (value: unknown) => string | number,
 ): SearchFilter {
   if (!isObject(bounds)) throw new TypeError("bounds must be an object.");
-  const config: Record<string, Value> = {};
+  const config: JsonObject = {};
   for (const name of ["gt", "lt", "gte", "lte"] as const) {
     const value = bounds[name];
     if (value !== undefined && value !== null) config[name] = write(value);
@@ -259,7 +259,7 @@ function ranged<Value>(
   if (Object.keys(config).length === 0) {
     throw new ClientError("Give at least one of gt, gte, lt, lte.");
   }
-  return { type, field_name: checkField(fieldName), config } as SearchFilter;
+  return { type, field_name: checkField(fieldName), config } as JsonObject as SearchFilter;
 }
 
 /** Makes the filters of the Data API; see {@linkcode dataFilter}. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
+import type { SearchFilter } from "../../lib/clients/data_filter.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
 import { Planet } from "../../lib/planet.ts";
 import { DataClient, Session } from "../../lib/session.ts";
@@ -29,7 +30,7 @@ async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-const FILTER = { type: "AndFilter", config: [] };
+const FILTER: SearchFilter = { type: "AndFilter", config: [] };
 const REQUEST = { itemTypes: ["PSScene"], searchFilter: FILTER, name: "Fields" };
 const POINT = { type: "Point", coordinates: [13.4, 52.5] };
 
