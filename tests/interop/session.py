@@ -16,8 +16,12 @@ import logging  # noqa: E402
 
 logging.disable(logging.CRITICAL)
 
+import asyncio  # noqa: E402
+import datetime  # noqa: E402
+
 import httpx  # noqa: E402
 import planet  # noqa: E402
+from planet import data_filter, exceptions  # noqa: E402
 from planet_auth import FileBackedJsonObject, FileBackedOidcCredential  # noqa: E402
 from planet_auth_utils import PlanetAuthFactory  # noqa: E402
 
@@ -134,6 +138,34 @@ def read_for(request):
             broken.append(repr(error))
         reads += 1
     return {"reads": reads, "broken": broken, "tokens": len(tokens)}
+
+
+def filter_argument(value):
+    """An argument of a filter: a time, a filter, a list of filters, or as it is."""
+    if isinstance(value, dict) and "time" in value:
+        return datetime.datetime.fromisoformat(value["time"])
+    if isinstance(value, dict) and "filter" in value:
+        return make_filter(value)
+    if isinstance(value, list):
+        return [filter_argument(one) for one in value]
+    return value
+
+
+def make_filter(spec):
+    make = getattr(data_filter, spec["filter"])
+    bounds = {name: filter_argument(value) for name, value in spec.get("bounds", {}).items()}
+    return make(*[filter_argument(one) for one in spec.get("args", [])], **bounds)
+
+
+def filters(request):
+    """What the filters of the SDK are for these arguments, or the class of the error."""
+    made = []
+    for spec in request["specs"]:
+        try:
+            made.append({"filter": make_filter(spec)})
+        except (exceptions.PlanetError, ValueError, TypeError, KeyError, AttributeError) as error:
+            made.append({"error": type(error).__name__})
+    return {"made": made}
 
 
 def answer(request):
