@@ -228,6 +228,32 @@ export class ClientError extends PlanetError {
   override readonly name: string = "ClientError";
 }
 
+/** Why a download failed. A value changes its meaning only in a major release. */
+export type DownloadErrorCode =
+  | "changed"
+  | "file_denied"
+  | "file_exists"
+  | "file_failed"
+  | "incomplete"
+  | "malformed_response"
+  | "unsafe_name"
+  | "wrong_digest"
+  | "wrong_size";
+
+/** A download failed although the server answered, or its file could not be kept; `code` says why. */
+export class DownloadError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "DownloadError";
+  /** Machine-readable reason. */
+  readonly code: DownloadErrorCode;
+
+  /** Creates an error; `message` says what to do, and names the file. */
+  constructor(code: DownloadErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /** A paged answer leads back to a page already seen, or is no page at all. */
 export class PagingError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
@@ -294,6 +320,7 @@ const CLASSES = {
   ServerError,
   BadGateway,
   ClientError,
+  DownloadError,
   PagingError,
   GeoJSONError,
   FeatureError,

@@ -169,6 +169,14 @@ export async function namesIn(
   }
 }
 
+/**
+ * A module of Node, if this runtime has it, without an import that a bundler would see. Under Deno that
+ * loads Node's compatibility layer.
+ */
+export function builtinModule<Module>(name: string): Module | undefined {
+  return globals.process?.getBuiltinModule?.(name) as Module | undefined;
+}
+
 /** Lets the program end although `timer` waits. */
 export function unrefTimer(timer: unknown): void {
   if (runtime === "deno") Deno.unrefTimer(timer as number);
