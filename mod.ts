@@ -91,6 +91,8 @@ export {
   BadQuery,
   ClientError,
   Conflict,
+  DownloadError,
+  type DownloadErrorCode,
   FeatureError,
   GeoJSONError,
   IncompleteError,

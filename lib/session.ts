@@ -134,6 +134,7 @@ export const DataClient: ClientClass<DataAPI> = lazily(
     runSearch: "list",
     search: "list",
     updateSearch: "call",
+    validateChecksum: "call",
     waitAsset: "call",
   },
 );

@@ -551,6 +551,27 @@ export class DataAPI {
   }
 
   /**
+   * Checks a file against what the API says of its asset. `downloadAsset()` has done so already.
+   *
+   * @param filename Path of the file.
+   * @throws {ClientError} If the file is not there or another one, or the asset is not active.
+   */
+  async validateChecksum(
+    asset: Asset,
+    filename: string,
+    options: {
+      /** Ends the check. */
+      signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<void> {
+    const expected = member(asset, "md5_digest");
+    if (typeof filename !== "string") throw new TypeError("filename must be a string.");
+    const { fileDigest } = await import("../download/download.ts");
+    if (await fileDigest(filename, "MD5", options.signal) === expected.toLowerCase()) return;
+    throw new ClientError(`Download ${filename} again: its MD5 is not that of the asset.`);
+  }
+
+  /**
    * Activates, waits for and downloads one asset of each of many items.
    *
    * The failure of one does not end the others. A second run fetches what is missing.

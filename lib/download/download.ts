@@ -14,7 +14,7 @@ import type { SessionLike } from "../http/requester.ts";
 import { openFiles } from "../storage/file.ts";
 import type { OpenFile } from "../storage/files.ts";
 import { fileErrorCode } from "../storage/objects.ts";
-import type { Digest } from "./digest.ts";
+import type { Digest, DigestAlgorithm } from "./digest.ts";
 import {
   type DownloadSource,
   type ExpectedDigest,
@@ -182,6 +182,40 @@ export async function downloadMany<Item, Result>(
   const workers = await Promise.allSettled(Array.from({ length: concurrency }, worker));
   for (const one of workers) if (one.status === "rejected") throw one.reason;
   return results;
+}
+
+/**
+ * The digest of a file in hexadecimal digits, read in parts.
+ *
+ * @throws {ClientError} If there is no such file; `AuthError` `unsupported_runtime` if there are no files.
+ */
+export async function fileDigest(
+  path: string,
+  algorithm: DigestAlgorithm,
+  signal?: AbortSignal,
+): Promise<string> {
+  const [files, { present }] = await Promise.all([openFiles(), import("../storage/files.ts")]);
+  const file = await present(() => files.open(path, "read"));
+  if (file === undefined) throw new ClientError(`Download ${path} first: it is not there.`);
+  try {
+    const digest = await beginDigest({ algorithm, value: "" });
+    await hash(file, digest!, signal);
+    return await digest!.hex();
+  } finally {
+    file.close();
+  }
+}
+
+/** Takes a file's bytes into a digest; the answer is how many there are. */
+async function hash(file: OpenFile, digest: Digest, signal?: AbortSignal): Promise<number> {
+  const buffer = new Uint8Array(READ_BYTES);
+  let size = 0;
+  for (let count = await file.read(buffer); count > 0; count = await file.read(buffer)) {
+    signal?.throwIfAborted();
+    await digest.update(buffer.subarray(0, count));
+    size += count;
+  }
+  return size;
 }
 
 /** Where a file goes: the segments of its path below `directory`, if they are known. */
@@ -375,7 +409,7 @@ class FileDownload {
     if (digest !== undefined) {
       const file = await files.open(this.#path, "read");
       try {
-        await this.#hash(file, digest);
+        await hash(file, digest, this.#options.signal);
       } finally {
         file.close();
       }
@@ -395,18 +429,6 @@ class FileDownload {
     return this.#source.digest?.algorithm === "MD5" ? { md5: hex } : { sha256: hex };
   }
 
-  /** Takes a file's bytes into a digest; the answer is how many there are. */
-  async #hash(file: OpenFile, digest: Digest): Promise<number> {
-    const buffer = new Uint8Array(READ_BYTES);
-    let size = 0;
-    for (let count = await file.read(buffer); count > 0; count = await file.read(buffer)) {
-      this.#options.signal?.throwIfAborted();
-      await digest.update(buffer.subarray(0, count));
-      size += count;
-    }
-    return size;
-  }
-
   /** Writes the part until it is whole and right and on the disk; the answer is its digest. */
   async #write(): Promise<string | undefined> {
     const { files, present } = this.#tools;
@@ -423,7 +445,9 @@ class FileDownload {
     this.#file = await files.open(this.#part, found === undefined ? "new" : "write", from);
     if (goesOn) {
       this.#digest = await beginDigest(expected);
-      const at = this.#digest === undefined ? size : await this.#hash(this.#file, this.#digest);
+      const at = this.#digest === undefined
+        ? size
+        : await hash(this.#file, this.#digest, this.#options.signal);
       transfer.continueAt(at, note ?? {});
       this.#noted = transfer.version;
     } else await this.#clear();
