@@ -142,6 +142,16 @@ const WRONG: [string, (data: DataClient) => Promise<unknown>, new (...args: neve
   ],
   ["no request", (data) => data.createSearch(undefined as never), TypeError],
   ["geometry", (data) => data.createSearch({ ...REQUEST, geometry: {} }), ClientError],
+  ["geometry in a filter", (data) => {
+    const big = { type: "MultiPoint" as const, coordinates: Array(1_501).fill([0, 0]) };
+    const config: SearchFilter[] = [
+      {
+        type: "NotFilter",
+        config: { type: "GeometryFilter", field_name: "geometry", config: big },
+      },
+    ];
+    return all(data.search({ itemTypes: ["x"], searchFilter: { type: "OrFilter", config } }));
+  }, ClientError],
   ["item identifier", (data) => data.getItem("PSScene", "."), ClientError],
 ];
 for (const [what, call, Class] of WRONG) {
