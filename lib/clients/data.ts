@@ -236,7 +236,7 @@ const LARGEST_PAGE = 250;
 /** Most assets that are activated and waited for at once. */
 const MOST_AHEAD = 100;
 
-/** Assets that were activated, whatever their description says. */
+/** Inactive assets that were activated: what the API said of them is no longer true. */
 const activated = new WeakSet<object>();
 
 function checkPageSize(size: unknown): number | undefined {
@@ -493,8 +493,8 @@ export class DataAPI {
    * Waits until an asset can be downloaded.
    *
    * Looks at `asset` first. An asset that is active is the answer at once, unless its link has run out:
-   * then the API is asked for another one. What `activateAsset()` was called with may still say
-   * `inactive`.
+   * then the API is asked for another one. One that `activateAsset()` was called with counts as
+   * activating, whatever it says.
    *
    * @returns The asset as it is now, with its `location`.
    * @throws {ClientError} If the asset is inactive, after `maxAttempts`, or if the description lacks a
@@ -506,11 +506,15 @@ export class DataAPI {
     return await waitFor({
       name: "the asset",
       clock,
-      first: isExpired(asset, clock.now()) ? undefined : asset,
+      first: isExpired(asset, clock.now())
+        ? undefined
+        : activated.has(asset)
+        ? { ...asset, status: "activating" }
+        : asset,
       ask: async (call) => current = await this.#refreshed(current, call),
       look(seen) {
         const state = member(seen, "status");
-        const refusal = state === "inactive" && !activated.has(seen)
+        const refusal = state === "inactive"
           ? new ClientError("Call activateAsset() first: the asset is inactive.")
           : undefined;
         return { state, isOver: state === "active", refusal };

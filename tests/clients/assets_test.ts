@@ -84,7 +84,7 @@ test("search, activate, wait, download: the bytes of the asset, checked", () =>
     assertEquals(await data.activateAsset(asset), true);
     const states: string[] = [];
     const ready = await data.waitAsset(asset, { delayMs: 10, onState: (one) => states.push(one) });
-    assertEquals([states[0], states.at(-1)], ["inactive", "active"]);
+    assertEquals([states[0], states.at(-1)], ["activating", "active"]);
     assertEquals(await data.activateAsset(ready), false);
     const progress: DownloadProgress[] = [];
     const file = await data.downloadAsset(ready, {

@@ -370,7 +370,8 @@ export class DataApi {
       (url.searchParams.get("_sort") ?? "published desc").split(" ");
     const types = search.item_types as string[];
     const found = this.#items.filter((item) =>
-      types.includes(String((item.properties as Json).item_type))
+      types.includes(String((item.properties as Json).item_type)) &&
+      fulfils(item.properties as Json, search.filter as Json)
     );
     const order = direction === "asc" ? 1 : -1;
     found.sort((a, b) =>
@@ -411,6 +412,20 @@ export class DataApi {
       [member]: all.slice((page - 1) * size, page * size),
     });
   }
+}
+
+/** Tells whether an item fulfils a filter, as far as this API knows filters; the others let all through. */
+function fulfils(properties: Json, { config, field_name, type }: Json): boolean {
+  if (type === "AndFilter") return (config as Json[]).every((one) => fulfils(properties, one));
+  if (type === "OrFilter") return (config as Json[]).some((one) => fulfils(properties, one));
+  if (type === "NotFilter") return !fulfils(properties, config as Json);
+  if (type !== "RangeFilter" && type !== "DateRangeFilter") return true;
+  const read = (value: unknown) =>
+    type === "RangeFilter" ? Number(value) : Date.parse(String(value));
+  const value = read(properties[String(field_name)]);
+  const { gt, gte, lt, lte } = config as Json;
+  return (gt === undefined || value > read(gt)) && (gte === undefined || value >= read(gte)) &&
+    (lt === undefined || value < read(lt)) && (lte === undefined || value <= read(lte));
 }
 
 function compare(one: unknown, other: unknown): number {
