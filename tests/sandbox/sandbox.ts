@@ -151,6 +151,8 @@ const M2M_PATH = "/auth/realms/main";
 export interface Sandbox {
   /** Where it is: the origin of the API, which also has `/environment.json`. */
   readonly url: string;
+  /** Where the storage is. */
+  readonly storageUrl: string;
   /** The servers, as the library takes them. */
   readonly environment: PlanetEnvironment;
   /** The public client: authorization code, device code, refresh. */
@@ -499,6 +501,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     };
     return {
       url,
+      storageUrl: storageOrigin,
       environment,
       clientId: CLIENT_ID,
       m2m: M2M,
