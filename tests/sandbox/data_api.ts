@@ -388,7 +388,7 @@ export class DataApi {
     const at = (number: number) => {
       const link = new URL(url);
       link.searchParams.set("_page", String(number));
-      return this.paging === "relative" ? link.search : link.href;
+      return this.paging === "relative" ? link.pathname + link.search : link.href;
     };
     if (this.paging === "empty page" && !url.searchParams.has("_after")) {
       const link = new URL(url);
