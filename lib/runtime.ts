@@ -70,9 +70,13 @@ export function isPermissionError(error: unknown): boolean {
 export function netRefusal(cause: unknown, url: string): AuthError | undefined {
   if (!isPermissionError(cause)) return undefined;
   const { host, origin } = new URL(url);
+  // Where a redirect leads, only Deno's own message tells.
+  const [, refused = host] = /net access to "([^"]+?)(?::443|:80)?"/.exec(String(cause)) ?? [];
   return new AuthError(
     "unsupported_runtime",
-    `Run with --allow-net=${host}: this program may not connect to ${origin}.`,
+    `Run with --allow-net=${refused}: this program may not connect to ${
+      refused === host ? origin : refused
+    }.`,
     { cause },
   );
 }
