@@ -56,7 +56,10 @@ async function answer(request: Request, bindings: Bindings): Promise<Response> {
     return Response.json({ name, size }, { status: 201 });
   }
   return new Response(body, {
-    headers: { "content-type": type, "content-disposition": `attachment; filename="${name}"` },
+    headers: {
+      "content-type": type,
+      "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(name)}`,
+    },
   });
 }
 

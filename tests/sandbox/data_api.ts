@@ -132,6 +132,13 @@ export class DataApi {
         "www-authenticate": 'Bearer error="invalid_token"',
       });
     }
+    if (call.url.pathname === "/features/v1/ogc/my/collections" && call.method === "GET") {
+      const links = [{ rel: "self", href: call.url.href }];
+      return sendJson(response, 200, {
+        collections: [{ id: "fields-abc", title: "Fields" }],
+        links,
+      });
+    }
     const path = call.url.pathname.replace(/^\/data\/v1/, "").split("/").slice(1).map(
       decodeURIComponent,
     );
