@@ -128,14 +128,12 @@ export {
   deriveStorageKey,
   EncryptedStorage,
   type EncryptedStorageOptions,
-  type KvAtomic,
-  type KvEntry,
-  type KvKey,
-  type KvLike,
   KvStorage,
   type KvStorageOptions,
   MemoryStorage,
+  type StorageKey,
 } from "./lib/storage/stores.ts";
+export type { KvAtomic, KvEntry, KvKey, KvLike } from "./lib/storage/kv_engine.ts";
 export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";
 export type {

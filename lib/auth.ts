@@ -41,7 +41,7 @@ import { Keeper } from "./keeper/keeper.ts";
 import { StoredSession } from "./keeper/stored_session.ts";
 import type { Login } from "./login.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
-import type { PrivateKeyPem } from "./oauth/private_key.ts";
+import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
@@ -111,10 +111,10 @@ export class Auth implements AsyncDisposable {
     } else {
       const { clock } = checked;
       const { onEvent, saveClientSecret, waitUntil } = options;
-      const { writesClient } = setup;
+      const { members, writesClient } = setup;
       const open = () => this.#storage();
-      const parts = { profileName, client, writesClient, saveClientSecret, open, clock, onEvent };
-      this.#session = new StoredSession(parts);
+      const who = { profileName, client, members, writesClient, saveClientSecret };
+      this.#session = new StoredSession({ ...who, open, clock, onEvent });
       authorizer = this.#keeper = new Keeper(this.#session, {
         server: () => this.#oauth(),
         waitUntil,
@@ -572,7 +572,10 @@ export class Auth implements AsyncDisposable {
     const { tokens } = await this.#keeperFor(call).known();
     const value = tokens?.[part];
     if (value !== undefined) return value;
-    throw this.#session!.needsPerson(`has no ${tokens === undefined ? "session" : what}`);
+    const found = tokens === undefined ? await this.#session!.read() : undefined;
+    throw this.#session!.needsPerson(
+      found === undefined || found.kind === "own" ? `has no ${what}` : found,
+    );
   }
 
   #keeperFor(call: string): Keeper<OAuthClient> {
@@ -598,6 +601,7 @@ export class Auth implements AsyncDisposable {
     return new OAuthClient({
       ...settings,
       issuer: authServer,
+      isServiceAccount: isService(client),
       metadata: this.#session!.metadata,
       clock,
       ...(issuer === undefined ? {} : { expectedIssuer: issuer }),

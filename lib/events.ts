@@ -97,6 +97,8 @@ export type UnnamedEvent = DistributedOmit<AuthEvent, "profileName">;
 
 /** What every {@linkcode SessionEvent} tells of its request. */
 export interface RequestEvent {
+  /** Number of the request in its session, from 1 on; its repetitions have the same. */
+  readonly id: number;
   /** Method of the request. */
   readonly method: string;
   /** Origin and path, without the query; of a link of an API the origin alone. */
@@ -110,7 +112,7 @@ export interface RequestEvent {
 /** Something happened to a request of a `Session`; tell apart by `type`. Holds no secret. */
 export type SessionEvent =
   | RequestEvent & {
-    /** It is sent. */
+    /** It is sent, with credentials. */
     readonly type: "request";
   }
   | RequestEvent & {

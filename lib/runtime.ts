@@ -57,8 +57,11 @@ export const runtime: RuntimeName = detect();
  * Tells whether Deno's permission `descriptor` is granted already, without
  * asking anybody. Other runtimes have no such permissions: `true`.
  */
-export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
-  return runtime !== "deno" || Deno.permissions.querySync(descriptor).state === "granted";
+export function isGranted(
+  descriptor: { readonly name: string; readonly [more: string]: string },
+): boolean {
+  if (runtime !== "deno") return true;
+  return Deno.permissions.querySync(descriptor as Deno.PermissionDescriptor).state === "granted";
 }
 
 /** Tells whether `error` is Deno's refusal for want of a permission. */
@@ -120,6 +123,11 @@ export function operatingSystem(): string {
 /** Name of the variable that holds the home directory. */
 export function homeVariable(): string {
   return operatingSystem() === "windows" ? "USERPROFILE" : "HOME";
+}
+
+/** A module of Node's by its name, such as `node:crypto`; `undefined` if the runtime has none. */
+export function builtinModule(name: string): unknown {
+  return globals.process?.getBuiltinModule?.(name);
 }
 
 function nodeFiles(): NodeFiles {

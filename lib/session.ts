@@ -223,16 +223,16 @@ export class Session {
    * Lists what an API has, page by page, each asked for when the list gets there: `_links._next`,
    * `_links.next`, `links[]` and `meta.next` lead to the next one.
    *
-   * @example All collections of features
+   * @example A list, without a client
    * ```ts
    * import { Auth, Session } from "@planet-community/planet";
    *
    * const session = new Session(Auth.fromEnv());
-   * const list = session.list("GET", "/features/v1/ogc/my/collections", {
-   *   member: "collections",
+   * const list = session.list("GET", "/data/v1/searches", {
+   *   member: "searches",
    *   limit: 0,
    * });
-   * for await (const { id, title } of list) console.log(id, title);
+   * for await (const { id, name } of list) console.log(id, name);
    * ```
    *
    * @throws {PagingError} If the pages lead in a circle, or one is none; else as `request()`.

@@ -9,7 +9,7 @@
 import { AuthError } from "./errors.ts";
 import type { AuthEvent } from "./events.ts";
 import type { FetchLike } from "./exchange.ts";
-import type { ChosenStorage, ObjectStorageProvider } from "./storage/objects.ts";
+import type { ChosenStorage, JsonObject, ObjectStorageProvider } from "./storage/objects.ts";
 import { type Clock, systemClock } from "./runtime.ts";
 
 /** The servers that one deployment of Planet's platform consists of. */
@@ -419,6 +419,8 @@ export interface Setup {
   readonly client: ProfileClient;
   /** When `auth_client.json` is written with the tokens. */
   readonly writesClient: "always" | "if_present" | "never";
+  /** The object that the client was read from, if it was. */
+  readonly members?: JsonObject;
   /** The store where the profile was found. */
   readonly chosen?: ChosenStorage;
   /** What `explain()` tells of the choice. */

@@ -35,7 +35,7 @@ const WARM: readonly string[] = [
 ];
 
 /** Bytes of the bundles, minified and compressed, that no change may go beyond unnoticed. */
-const BUDGET = { atOnce: 11_700, everything: 68_000 };
+const BUDGET = { atOnce: 19_500, everything: 72_000 };
 
 /** The modules that importing `entry` loads at once. */
 function loadedBy(entry: string): { modules: string[]; others: string[] } {

@@ -21,6 +21,7 @@ import {
   ServerError,
   TooManyRequests,
 } from "../errors.ts";
+import { fetchFailure } from "../exchange.ts";
 import { netRefusal } from "../runtime.ts";
 import { type Occasion, type Plan, RedirectError, sentFor } from "./plan.ts";
 
@@ -63,10 +64,6 @@ export function tooLate(told: Told, timeoutMs: number): Failure {
   return { error: new AuthError("timeout", message), occasion: "lost" };
 }
 
-/** Failures of the name look-up, of the connection or of its encryption, as the runtimes word them. */
-const NO_CONNECTION =
-  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|connect ETIMEDOUT|ConnectionRefused|FailedToOpenSocket|UND_ERR_CONNECT_TIMEOUT|client error \(Connect\)|tcp connect error|dns error|Unable to connect|EPROTO|ERR_SSL|ERR_TLS|certificate/;
-
 /** How the engines word a mistake in a program, such as in a `fetch` of the application's own. */
 const MISTAKE =
   /is not (?:a function|a constructor|iterable|an object|defined)|^Cannot (?:read|set|convert|destructure|access|assign|redefine|define|add|delete) |read-?only property|Assignment to constant|bad port|are blocked/;
@@ -83,16 +80,6 @@ const MISTAKES: readonly string[] = [
 
 /** Names of what a `fetch` may reject with if the network fails (Web IDL §2.8.1). */
 const DOM_FAILURES: readonly string[] = ["AbortError", "NetworkError", "TimeoutError"];
-
-function wordsOfCauses(error: unknown): string {
-  let text = "";
-  for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
-    const { cause, code, message } = error as Record<"cause" | "code" | "message", unknown>;
-    text += ` ${String(code ?? "")} ${String(message ?? "")}`;
-    error = cause;
-  }
-  return text;
-}
 
 /** Tells whether the program made a mistake: nothing was sent, and sending again cannot help. */
 function isMistake(error: unknown, url: string, init: RequestInit): boolean {
@@ -125,19 +112,17 @@ export function failureOf(
   const denied = netRefusal(cause, url);
   if (denied !== undefined) return { error: denied, occasion: "final" };
   const { origin } = told;
-  const options = { cause: withoutAddresses(cause, told) };
   if (cause instanceof RedirectError) {
     const message = `Report this to the operator of ${origin}: its redirect cannot be followed.`;
-    return { error: new AuthError("malformed_response", message, options), occasion: "final" };
+    const error = new AuthError("malformed_response", message, { cause });
+    return { error, occasion: "final" };
   }
   if (isMistake(cause, url, init)) return { error: cause, occasion: "final" };
-  if (NO_CONNECTION.test(wordsOfCauses(cause))) {
-    const message = `Check the network, or try again later: no connection to ${origin}.`;
-    return { error: new AuthError("network", message, options), occasion: "unsent" };
-  }
-  const found = `the connection to ${origin} failed`;
-  const message = advise("Check the network, or try again later", found, told);
-  return { error: new AuthError("network", message, options), occasion: "lost" };
+  const failure = fetchFailure(cause, origin, (text) => cleaned(text, told.url === origin));
+  const { found, isTls, isUnsent, what } = failure;
+  const message = isUnsent ? `${what}: ${found}.` : advise(what, found, told);
+  const occasion = !isUnsent ? "lost" : isTls ? "final" : "unsent";
+  return { error: new AuthError("network", message, failure), occasion };
 }
 
 /** An address in a text, which may be JSON: origin, path, query with fragment. */
@@ -150,24 +135,6 @@ function cleaned(text: string, isLink: boolean): string {
     ADDRESS,
     (_, origin, path, query) => isLink ? `${origin}/…` : origin + path + (query ? "?…" : ""),
   );
-}
-
-/** The same error, or a copy if addresses in it may hold credentials. */
-function withoutAddresses(error: unknown, told: Told, depth = 0): unknown {
-  if (typeof error === "string") return cleaned(error, told.url === told.origin);
-  if (!(error instanceof Error) || depth > 4) return error;
-  const clean = (text: string) => cleaned(text, told.url === told.origin);
-  const cause = withoutAddresses(error.cause, told, depth + 1);
-  const texts = [error.message, error.stack ?? ""];
-  for (const value of Object.values(error)) if (typeof value === "string") texts.push(value);
-  if (cause === error.cause && texts.every((text) => clean(text) === text)) return error;
-  const copy = new Error(clean(error.message), cause === undefined ? undefined : { cause });
-  const { code } = error as { code?: unknown };
-  const rest = { name: error.name, stack: clean(error.stack ?? ""), ...(code ? { code } : {}) };
-  for (const [name, value] of Object.entries(rest)) {
-    Object.defineProperty(copy, name, { value, configurable: true, writable: true });
-  }
-  return copy;
 }
 
 const BY_STATUS: Readonly<Record<number, typeof ApiError>> = {

@@ -151,6 +151,7 @@ const DEFAULT_LIMIT = 100;
 
 /** A request that may be sent more than once. */
 interface Call {
+  readonly id: number;
   readonly url: string;
   readonly init: RequestInit;
   readonly told: Told;
@@ -170,6 +171,7 @@ type Outcome = { readonly response: Response } | Failure;
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #limiter: Limiter;
+  #count = 0;
 
   /** Makes a requester; nothing is sent yet. */
   constructor(options: RequesterOptions) {
@@ -326,7 +328,8 @@ export class Requester {
     };
     const told = tell((init.method ?? "GET").toUpperCase(), url, plan, isLink);
     const most = maxRetries ?? this.#options.maxRetries;
-    const call: Call = { url, init, told, stream, maxRetries: most, isWhole, isLink };
+    const id = ++this.#count;
+    const call: Call = { id, url, init, told, stream, maxRetries: most, isWhole, isLink };
     let response: Response | undefined;
     try {
       response = await this.#repeat(call);
@@ -349,7 +352,7 @@ export class Requester {
       const outcome = await this.#limiter.run(
         () => this.#once(call, attempt),
         signal,
-        (ms) => this.#tell(told, attempt, { type: "throttling", ms }),
+        (ms) => this.#tell(call, attempt, { type: "throttling", ms }),
       );
       const [occasion, asked, why] = "response" in outcome
         ? [
@@ -366,9 +369,9 @@ export class Requester {
       if ("response" in outcome) outcome.response.body?.cancel().catch(() => {});
       const backOff = Math.round(2 ** attempt * 1000 * (0.5 + Math.random() / 2));
       const ms = Math.min(Math.max(asked, backOff), LONGEST_PAUSE_MS);
-      this.#tell(told, attempt, { type: "pause", ms, retryAt: clock.now() + ms, ...why });
+      this.#tell(call, attempt, { type: "pause", ms, retryAt: clock.now() + ms, ...why });
       await clock.sleep(ms, signal);
-      this.#tell(told, attempt + 1, { type: "repetition", ms: clock.now() - since, ...why });
+      this.#tell(call, attempt + 1, { type: "repetition", ms: clock.now() - since, ...why });
     }
   }
 
@@ -376,7 +379,7 @@ export class Requester {
   async #once(call: Call, attempt: number): Promise<Outcome> {
     const { clock, fetch, timeoutMs } = this.#options;
     const { init, isLink, isWhole, stream, told, url } = call;
-    const since = clock.now();
+    let since = clock.now();
     const limit = linkedAbort(init.signal ?? undefined);
     const { signal } = limit;
     let late: Failure | undefined;
@@ -398,6 +401,7 @@ export class Requester {
       if (stream?.failure !== undefined) return { ...stream.failure, occasion: "final" };
       return failureOf(error, url, init, told);
     };
+    let isSent = false;
     let isAnswered = false;
     let isOpen = false;
     const moved: Moved = (tailMs) => {
@@ -406,7 +410,12 @@ export class Requester {
     const sending: Sending = {
       plan: told.plan,
       isLink,
-      async send(transport, to, init) {
+      send: async (transport, to, init) => {
+        if (!isSent) {
+          isSent = true;
+          since = clock.now();
+          this.#tell(call, attempt, { type: "request", ms: 0 });
+        }
         const parts = stream !== undefined && init.body === stream.given
           ? { ...init, body: stream.open(moved) }
           : init.body && await largeBody(init, moved);
@@ -416,14 +425,13 @@ export class Requester {
         return await sent;
       },
     };
-    this.#tell(told, attempt, { type: "request", ms: 0 });
     try {
       const sent = fetch(url, { ...init, signal }, sending);
       if (timer === undefined) moved();
       const response = await answered(sent, signal);
       isAnswered = true;
       const { status } = response;
-      this.#tell(told, attempt, { type: "answer", status, ms: clock.now() - since });
+      this.#tell(call, attempt, { type: "answer", status, ms: clock.now() - since });
       if (response.body === null || BODILESS.includes(status)) return { response };
       if (!isWhole) {
         isOpen = true;
@@ -440,7 +448,7 @@ export class Requester {
     } catch (error) {
       const failure = explain(error);
       const ms = clock.now() - since;
-      this.#tell(told, attempt, { type: "failure", ms, ...codeOf(failure.error) });
+      this.#tell(call, attempt, { type: "failure", ms, ...codeOf(failure.error) });
       return failure;
     } finally {
       isAnswered = true;
@@ -450,8 +458,9 @@ export class Requester {
   }
 
   /** Tells what happens to a request. */
-  #tell({ method, url }: Told, attempt: number, more: EventOf<SessionEvent>): void {
-    this.#note({ method, url, attempt, ...more } as SessionEvent);
+  #tell({ id, told }: Call, attempt: number, more: EventOf<SessionEvent>): void {
+    const { method, url } = told;
+    this.#note({ id, method, url, attempt, ...more } as SessionEvent);
   }
 
   #note(event: SessionEvent): void {
@@ -464,7 +473,8 @@ export class Requester {
 }
 
 /** What is told of an event besides the request. */
-type EventOf<Event> = Event extends unknown ? Omit<Event, "method" | "url" | "attempt"> : never;
+type EventOf<Event> = Event extends unknown ? Omit<Event, "id" | "method" | "url" | "attempt">
+  : never;
 
 /** What may be told of an error: its code, or its class. */
 function codeOf(error: unknown): { readonly code: string } {

@@ -16,13 +16,19 @@ import { abandonable, type Clock, unrefTimer } from "../runtime.ts";
 import type { Lease } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 import type { Renewal, TokenServer } from "./renewal.ts";
-import { fingerprint, type Found, SCHEME, type StoredSession, typed } from "./stored_session.ts";
+import {
+  BACKGROUND_MS,
+  fingerprint,
+  type Found,
+  SCHEME,
+  type StoredSession,
+  typed,
+} from "./stored_session.ts";
 
 /** Pauses after failures, in milliseconds. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Failures after which callers who wait are paused too: the server was reached, and cannot or will not. */
 const PAUSING: readonly string[] = [
   "client_rejected",
   "issuer_mismatch",
@@ -31,11 +37,16 @@ const PAUSING: readonly string[] = [
   "throttled",
 ];
 
+/**
+ * Whether callers who wait are paused too: the server was reached, and cannot or will not. A dead
+ * refresh token is remembered in the store.
+ */
+function isPausing({ code, oauthError }: AuthError): boolean {
+  return PAUSING.includes(code) || (oauthError !== undefined && code !== "session_expired");
+}
+
 /** How long a session is in use before it is renewed behind its callers' backs, in milliseconds. */
 const IN_USE_MS = 30_000;
-
-/** Longest time for that, in milliseconds. */
-const BACKGROUND_MS = 10_000;
 
 /** How long a replacement that an API refused at once is not replaced in turn, in milliseconds. */
 const HOPELESS_MS = 60_000;
@@ -81,6 +92,8 @@ export class Keeper<Server extends TokenServer = TokenServer> {
   readonly #session: StoredSession;
   readonly #options: KeeperOptions<Server>;
   #flight: Promise<void> | undefined;
+  /** The same, while nobody waits for it. */
+  #behind: Promise<void> | undefined;
   #renewal: Promise<Renewal> | undefined;
   #pause: Pause | undefined;
   #pauseMs = 0;
@@ -144,7 +157,7 @@ export class Keeper<Server extends TokenServer = TokenServer> {
 
   /** Gets another token than the one last handed out, whatever is left of its life. */
   async forceRefresh(signal?: AbortSignal): Promise<void> {
-    if (this.#session.tokens === undefined) await abandonable(this.#peek(), signal);
+    if (this.#session.tokens === undefined) await abandonable(this.known(), signal);
     await this.#renewOther(this.#session.header, signal);
   }
 
@@ -158,13 +171,21 @@ export class Keeper<Server extends TokenServer = TokenServer> {
     if (!this.#session.isService) await this.#renew(undefined, signal);
   }
 
-  /** What is known of the session without asking the authorization server. */
+  /**
+   * What is known of the session without asking the authorization server. A store that fails is
+   * an error for a person's session alone.
+   */
   async known(): Promise<KnownState> {
     const session = this.#session;
-    const found = await this.#peek();
-    const notes = session.notKept === undefined
-      ? []
-      : [`the session is not kept: ${session.notKept.message}`];
+    const notes: string[] = [];
+    const found = await this.#peek().catch((error): Found => {
+      if (!session.isService) throw error;
+      notes.push(`the store cannot be read: ${typed(error).message}`);
+      return { kind: "none" };
+    });
+    if (session.notKept !== undefined) {
+      notes.push(`the session is not kept: ${session.notKept.message}`);
+    }
     const now = session.clock.now();
     const paused = this.#pausedUntil(now);
     const retryAt = paused === undefined ? {} : { retryAt: paused.untilMs };
@@ -279,8 +300,14 @@ export class Keeper<Server extends TokenServer = TokenServer> {
   }
 
   /** Joins the renewal that is under way, or starts one. */
-  #renew(rejected: string | undefined, signal?: AbortSignal): Promise<void> {
-    return abandonable(this.#flight ?? this.#start(rejected), signal);
+  async #renew(rejected: string | undefined, signal?: AbortSignal): Promise<void> {
+    const behind = this.#behind;
+    if (behind !== undefined) {
+      // It gives up sooner than somebody who waits: that it failed is not yet an answer.
+      const isDone = await abandonable(behind.then(() => true, () => false), signal);
+      if (isDone) return;
+    }
+    return await abandonable(this.#flight ?? this.#start(rejected), signal);
   }
 
   /** Gets another token than that of `rejected`, once for all who were refused with it. */
@@ -309,7 +336,11 @@ export class Keeper<Server extends TokenServer = TokenServer> {
       );
     }, BACKGROUND_MS);
     unrefTimer(timer);
-    return this.#start(undefined, limit.signal).catch(() => {}).finally(() => clearTimeout(timer));
+    this.#behind = this.#start(undefined, limit.signal).finally(() => {
+      clearTimeout(timer);
+      this.#behind = undefined;
+    });
+    return this.#behind.catch(() => {});
   }
 
   /** Starts a renewal, and has the runtime see it through whoever goes meanwhile. */
@@ -332,8 +363,8 @@ export class Keeper<Server extends TokenServer = TokenServer> {
       const failure = typed(error);
       const isBusy = failure instanceof AuthError && failure.code === "lock_timeout";
       // Another program renews: what it stores is found at the next call.
-      if (background === undefined || !isBusy) this.#rest(failure, background !== undefined);
-      throw failure;
+      if (background !== undefined && isBusy) throw failure;
+      throw this.#rest(failure, background !== undefined);
     } finally {
       this.#flight = undefined;
     }
@@ -345,8 +376,10 @@ export class Keeper<Server extends TokenServer = TokenServer> {
     const enough = (tokens: TokenSet): boolean =>
       tokens.accessToken !== undefined && tokens.accessToken !== rejected &&
       clock.now() < (background === undefined ? tokens.expiresAtMs : tokens.refreshAtMs);
+    const paused = this.#pausedUntil(clock.now());
+    const mustRead = this.#renewal === undefined || paused !== undefined;
     // A store without a lock is read once, when a renewal would begin.
-    if (this.#renewal === undefined || (await session.store()).withLock !== undefined) {
+    if (mustRead || (await session.store()).withLock !== undefined) {
       const seen = session.changes;
       const found = await session.read().catch((error) => {
         // It signs in by itself, whatever becomes of its store.
@@ -357,8 +390,7 @@ export class Keeper<Server extends TokenServer = TokenServer> {
         return session.adopt(found.tokens);
       }
     }
-    const paused = this.#pausedUntil(clock.now());
-    if (paused !== undefined && background === undefined && PAUSING.includes(paused.error.code)) {
+    if (paused !== undefined && background === undefined && isPausing(paused.error)) {
       throw paused.error;
     }
     const renewal = await this.#loadRenewal();
@@ -372,15 +404,15 @@ export class Keeper<Server extends TokenServer = TokenServer> {
     return pause !== undefined && now < pause.untilMs && now >= pause.fromMs ? pause : undefined;
   }
 
-  /** Remembers a failure for a while; calls meanwhile get the same one. */
-  #rest(failure: Error, background: boolean): void {
+  /** Remembers a failure for a while: calls meanwhile get the error that is returned. */
+  #rest(failure: Error, background: boolean): AuthError {
     const session = this.#session;
     const now = session.clock.now();
     const error = failure instanceof AuthError
       ? failure
       : new AuthError("storage_failed", "Check the store of the session.", { cause: failure });
     // One that was handed out again begins no longer pause.
-    if (error === this.#pausedUntil(now)?.error) return;
+    if (error === this.#pausedUntil(now)?.error) return error;
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     // A dead refresh token does not come back to life; a new sign-in ends the quiet.
     const untilMs = error.code === "session_expired"
@@ -388,13 +420,14 @@ export class Keeper<Server extends TokenServer = TokenServer> {
       : error.retryAt ?? now + this.#pauseMs;
     const until = Number.isFinite(untilMs) ? { retryAt: untilMs } : {};
     const { cause, code, message, oauthError } = error;
-    const again = error.retryAt !== undefined || !PAUSING.includes(code) ? error : new AuthError(
+    const again = error.retryAt !== undefined || !isPausing(error) ? error : new AuthError(
       code,
       message,
       { cause, ...until, ...(oauthError === undefined ? {} : { oauthError }) },
     );
     this.#pause = { error: again, fromMs: now, untilMs };
     session.tell({ type: "refresh_failed", code, background, ...until });
+    return again;
   }
 
   #loadRenewal(): Promise<Renewal> {

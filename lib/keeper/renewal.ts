@@ -15,6 +15,7 @@ import type { Lease, LockOptions, ObjectStorageProvider } from "../storage/objec
 import type { TokenSet } from "../token.ts";
 import { abandonable, isPermissionError, unrefTimer } from "../runtime.ts";
 import {
+  BACKGROUND_MS,
   fingerprint,
   type Found,
   lifeOf,
@@ -39,12 +40,20 @@ const SIBLING_WAITS_MS = [50, 100, 200, 400, 750];
 const FIRST_SAVE_AGAIN_MS = 250;
 const LONGEST_SAVE_AGAIN_MS = 15_000;
 
+/** How the authorization server is asked. */
+export interface AskOptions {
+  /** Ends the request. */
+  signal?: AbortSignal;
+  /** Whether nobody waits, so that no timer of the request may keep the program alive. */
+  background?: boolean;
+}
+
 /** What renewing asks of the authorization server. */
 export interface TokenServer {
   /** Spends the refresh token of `current` (RFC 6749 §6). */
-  refresh(current: TokenSet, options?: { signal?: AbortSignal }): Promise<TokenSet>;
+  refresh(current: TokenSet, options?: AskOptions): Promise<TokenSet>;
   /** Signs in as the client itself (RFC 6749 §4.4). */
-  clientCredentials(options?: { signal?: AbortSignal }): Promise<TokenSet>;
+  clientCredentials(options?: AskOptions): Promise<TokenSet>;
   /** Whether tokens can be revoked (RFC 7009). */
   canRevoke(signal?: AbortSignal): Promise<boolean>;
   /** Revokes a token (RFC 7009 §2.1). */
@@ -70,6 +79,8 @@ interface Unsaved {
   readonly base: TokenSet | undefined;
   /** Whether they come from signing in rather than from a refresh. */
   readonly signedIn: boolean;
+  /** Whether the application was told of them. */
+  isTold?: boolean;
 }
 
 /** What a service account's refresh may fail with and a sign-in would too: nothing was refused. */
@@ -127,10 +138,12 @@ export class Renewal {
 
   /** Gets tokens that are enough: a sibling's, or new ones, stored. */
   async obtain(need: Need): Promise<void> {
+    // A store that cannot even be opened is a mistake to mend, and told.
+    await this.#session.store();
     try {
       for (let round = 1; round <= MOST_ROUNDS; round++) {
         const work = (lease: AbortSignal) => this.#obtainLocked(need, lease);
-        if (await this.#locked(work, need.background)) return;
+        if (await this.#locked(work, lockOf(need.background))) return;
       }
     } catch (error) {
       if (!this.#session.isService || need.background?.aborted) throw error;
@@ -187,20 +200,26 @@ export class Renewal {
       // What a person's one-time token brought is saved again soon; it is used once it is stored.
       this.#saveAgainSoon();
       if (!session.isService) throw error;
-      this.#useUnstored(tokens, typed(error));
+      this.#useUnstored(unsaved, typed(error));
+      return true;
     }
-    if (session.notKept === undefined) {
-      this.#saved();
-      session.use(tokens);
-    }
-    session.tell(
-      signedIn && base === undefined ? { type: "login_succeeded", ...lifeOf(tokens) } : {
-        type: "token_refreshed",
-        ...lifeOf(tokens),
-        background: need.background !== undefined,
-      },
-    );
+    this.#saved();
+    session.use(tokens);
+    this.#tell(unsaved, need.background !== undefined);
     return true;
+  }
+
+  /** Tells the application of new tokens, once. */
+  #tell(unsaved: Unsaved, background: boolean): void {
+    if (unsaved.isTold) return;
+    unsaved.isTold = true;
+    const { base, signedIn, tokens } = unsaved;
+    const life = lifeOf(tokens);
+    this.#session.tell(
+      signedIn && (base === undefined || !this.#session.isService)
+        ? { type: "login_succeeded", ...life }
+        : { type: "token_refreshed", ...life, background },
+    );
   }
 
   /** A service account's sign-in without its store. */
@@ -209,21 +228,21 @@ export class Renewal {
     const tokens = this.#unsaved?.tokens;
     if (tokens === undefined || !need.enough(tokens)) {
       session.tell({ type: "login_started" });
-      const renewed = await (await this.#server()).clientCredentials(signalOf(need.background));
+      const renewed = await (await this.#server()).clientCredentials(askOf(need.background));
       this.#unsaved = { tokens: renewed, base: undefined, signedIn: true };
-      session.tell({ type: "login_succeeded", ...lifeOf(renewed) });
     }
-    this.#useUnstored(this.#unsaved!.tokens, failure);
+    this.#useUnstored(this.#unsaved!, failure);
   }
 
-  #useUnstored(tokens: TokenSet, failure: unknown): void {
+  #useUnstored(unsaved: Unsaved, failure: unknown): void {
     const session = this.#session;
     const error = failure instanceof AuthError
       ? failure
       : new AuthError("storage_failed", "Check the store of the session.", { cause: failure });
     if (session.notKept === undefined) session.tell({ type: "session_not_kept", code: error.code });
+    session.use(unsaved.tokens);
     session.notKept = error;
-    session.use(tokens);
+    this.#tell(unsaved, false);
   }
 
   /**
@@ -274,7 +293,7 @@ export class Renewal {
     background: AbortSignal | undefined,
   ): Promise<Unsaved | "changed" | undefined> {
     const session = this.#session;
-    const options = signalOf(background);
+    const options = askOf(background);
     if (stored?.refreshToken !== undefined) {
       const mark = await fingerprint(stored.refreshToken);
       if (mark !== trouble.dead) {
@@ -284,12 +303,12 @@ export class Renewal {
           return { tokens, base: stored, signedIn: false };
         } catch (error) {
           if (background?.aborted || !(error instanceof AuthError)) throw error;
-          const isDead = error.oauthError === "invalid_grant";
+          const isDead = error.code === "session_expired";
           if (isDead && await this.#wasSpentBySibling(stored)) return "changed";
           if (!session.isService) {
             if (!isDead) throw error;
             await session.writeTrouble({ ...trouble, dead: mark });
-          } else if (NOT_REFUSED.includes(error.code)) throw error;
+          } else if (NOT_REFUSED.includes(error.code) || error.retryAt !== undefined) throw error;
         }
       }
     }
@@ -299,12 +318,10 @@ export class Renewal {
     return { tokens, base: stored, signedIn: true };
   }
 
-  /** Makes sure that a store without a lock can be written, before a person's one-time token is spent. */
+  /** Makes sure that the store can be written, before a person's one-time token is spent. */
   async #probe(trouble: Trouble): Promise<void> {
-    const session = this.#session;
-    const storage = await session.store();
-    if (session.isService || storage.withLock !== undefined) return;
-    await session.writeTrouble(trouble, true);
+    if (this.#session.isService) return;
+    await this.#session.writeTrouble(trouble, true);
     trouble.isStored = true;
   }
 
@@ -326,20 +343,25 @@ export class Renewal {
   /** Stores tokens that a person's sign-in brought. */
   async signIn(tokens: TokenSet): Promise<void> {
     const session = this.#session;
-    await this.#locked(async () => {
-      const found = await session.read();
-      const base = found.kind === "own" ? found.tokens : undefined;
+    const keep = (found: Found | undefined) => {
+      const base = found?.kind === "own" ? found.tokens : undefined;
       // Kept for the next call should the store fail: a person need not sign in twice.
-      this.#unsaved = { tokens, base, signedIn: true };
-      await session.save(tokens, base, true).catch((error) => {
-        this.#saveAgainSoon();
-        throw error;
+      return this.#unsaved = { tokens, base, signedIn: true };
+    };
+    let unsaved = keep(await session.read().catch(() => undefined));
+    try {
+      await this.#locked(async () => {
+        unsaved = keep(await session.read());
+        await session.save(tokens, unsaved.base, true);
+        await session.writeTrouble({ signedIn: crypto.randomUUID() });
+        this.#saved();
+        session.use(tokens);
       });
-      await session.writeTrouble({ signedIn: crypto.randomUUID() });
-      this.#saved();
-      session.use(tokens);
-    });
-    session.tell({ type: "login_succeeded", ...lifeOf(tokens) });
+    } catch (error) {
+      this.#saveAgainSoon();
+      throw error;
+    }
+    this.#tell(unsaved, false);
   }
 
   /** Runs `body` while nobody else signs this profile in; see `Keeper.alone()`. */
@@ -373,29 +395,30 @@ export class Renewal {
    */
   async end(signal: AbortSignal | undefined): Promise<void> {
     const session = this.#session;
-    const before = this.#unsaved?.tokens ?? session.tokens;
+    const unsaved = this.#unsaved?.tokens;
+    const before = unsaved ?? session.tokens;
     let tokens = before;
     let isOthers = false;
     let storeFailed: AuthError | undefined;
-    const forgetting = this.#locked(async () => {
-      const found = await session.read();
-      isOthers = found.kind === "other";
-      if (found.kind === "own") tokens = this.#unsaved?.tokens ?? found.tokens;
+    /** Forgets what was found; what cannot be looked at may be anybody's, and is not removed. */
+    const forget = async (found: Found | undefined): Promise<void> => {
+      isOthers = found?.kind === "other";
+      if (found?.kind === "own" || found?.kind === "narrow") {
+        tokens = unsaved ?? found.tokens;
+      }
       this.#saved();
-      if (found.kind === "unreadable") await session.setAside();
-      if (found.kind === "other" || found.kind === "unreadable") session.use(undefined);
-      else await session.remove(tokens);
-    });
+      if (isOthers) return session.use(undefined);
+      session.forget(tokens);
+      if (found?.kind === "unreadable") await session.setAside();
+      else if (found !== undefined) await session.remove();
+    };
+    const forgetting = this.#locked(async () => await forget(await session.read()));
     try {
       await abandonable(forgetting, signal);
     } catch (error) {
       if (signal?.aborted) throw error;
       storeFailed = typed(error) as AuthError;
-      this.#saved();
-      const found = await session.read().catch(() => undefined);
-      isOthers = found?.kind === "other";
-      if (found?.kind === "own") tokens ??= found.tokens;
-      if (!isOthers) await session.remove(tokens).catch(() => {});
+      await forget(await session.read().catch(() => undefined)).catch(() => {});
     }
     if (isOthers && before === undefined) return;
     const revoked = await this.#revoke(tokens, signal).catch((error) => error as AuthError);
@@ -403,10 +426,12 @@ export class Renewal {
     if (storeFailed !== undefined) {
       const also = revoked === true
         ? "the session was revoked at the server"
-        : "this program has forgotten the session";
+        : typeof revoked === "boolean"
+        ? "this program has forgotten the session"
+        : `this program has forgotten the session (the server could not be told: ${revoked.code})`;
       throw new AuthError(
         storeFailed.code,
-        `Remove the stored session yourself: ${also}, but it could not be removed from the store. ${storeFailed.message}`,
+        `Look whether the session is still stored, and remove it: ${also}, but the store failed. ${storeFailed.message}`,
         { cause: storeFailed },
       );
     }
@@ -449,13 +474,13 @@ export class Renewal {
     if (this.#timer !== undefined || this.#savingAgain !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#savingAgain = this.#saveAgain().finally(() => this.#savingAgain = undefined);
+      this.#savingAgain = this.#saveAgain(0).finally(() => this.#savingAgain = undefined);
     }, this.#saveAgainMs);
     unrefTimer(this.#timer);
     this.#saveAgainMs = Math.min(this.#saveAgainMs * 2, LONGEST_SAVE_AGAIN_MS);
   }
 
-  async #saveAgain(): Promise<void> {
+  async #saveAgain(timeoutMs: number): Promise<void> {
     const session = this.#session;
     try {
       await this.#locked(async (lease) => {
@@ -469,7 +494,8 @@ export class Renewal {
         await session.save(unsaved.tokens, unsaved.base, unsaved.signedIn);
         this.#saved();
         session.use(unsaved.tokens);
-      });
+        this.#tell(unsaved, true);
+      }, { timeoutMs });
     } catch {
       // Not yet.
     }
@@ -482,24 +508,28 @@ export class Renewal {
     this.#timer = undefined;
     await this.#savingAgain;
     if (this.#unsaved === undefined) return;
-    await this.#saveAgain();
+    await this.#saveAgain(BACKGROUND_MS);
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   async #locked<T>(
     body: (lease: AbortSignal) => Promise<T>,
-    background?: AbortSignal,
+    options: LockOptions = { timeoutMs: LOCK_TIMEOUT_MS },
   ): Promise<T> {
-    const options: LockOptions = background === undefined
-      ? { timeoutMs: LOCK_TIMEOUT_MS }
-      : { timeoutMs: 0, signal: background };
     const { tokenKey } = this.#session;
     const storage = await this.#session.store();
     return await withStorageLock(storage, tokenKey, ({ signal }) => body(signal), options);
   }
 }
 
-function signalOf(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
+function askOf(background: AbortSignal | undefined): AskOptions {
+  return background === undefined ? {} : { signal: background, background: true };
+}
+
+/** What is done behind the callers' backs takes the lock only if it is free. */
+function lockOf(background: AbortSignal | undefined): LockOptions {
+  return background === undefined
+    ? { timeoutMs: LOCK_TIMEOUT_MS }
+    : { timeoutMs: 0, signal: background };
 }

@@ -11,9 +11,17 @@
 import { type ClientSettings, isService, profileKey, type ProfileObject } from "../setup.ts";
 import { AuthError, PlanetError } from "../errors.ts";
 import type { AuthEvent, UnnamedEvent } from "../events.ts";
-import type { ChosenStorage, JsonObject, ObjectStorageProvider } from "../storage/objects.ts";
+import {
+  type ChosenStorage,
+  corrupt,
+  type JsonObject,
+  type ObjectStorageProvider,
+} from "../storage/objects.ts";
 import { TokenSet } from "../token.ts";
 import type { Clock } from "../runtime.ts";
+
+/** Longest time for what is done behind the callers' backs, in milliseconds. */
+export const BACKGROUND_MS = 10_000;
 
 /** What precedes the token in the header (RFC 6750 §2.1). */
 export const SCHEME = "Bearer ";
@@ -32,6 +40,8 @@ export interface SessionParts {
   readonly client: ClientSettings;
   /** When `auth_client.json` is written with the tokens. */
   readonly writesClient: "always" | "if_present" | "never";
+  /** The object that the client was read from, if it was: what is written if another one takes its place. */
+  readonly members?: JsonObject | undefined;
   /** Whether the client secret is written; default: only to files shared with the command line. */
   readonly saveClientSecret?: boolean | undefined;
   /** Opens the store; asked at each use, so it remembers. */
@@ -50,8 +60,12 @@ export interface SessionParts {
 export type Found =
   | { readonly kind: "none" }
   | { readonly kind: "own"; readonly tokens: TokenSet }
-  | { readonly kind: "other" | "narrow"; readonly words: string }
+  | { readonly kind: "narrow"; readonly words: string; readonly tokens: TokenSet }
+  | { readonly kind: "other"; readonly words: string }
   | { readonly kind: "unreadable"; readonly error: AuthError };
+
+/** What reading an object gives: nothing, the object, or why it cannot be read. */
+type Loaded = JsonObject | AuthError | undefined;
 
 /** What is remembered of failures, for everybody who shares the store. */
 export interface Trouble {
@@ -63,6 +77,10 @@ export interface Trouble {
   signedIn?: string | undefined;
   /** Whether something is stored that a success ends. */
   isStored?: boolean | undefined;
+}
+
+function isFailure(loaded: Loaded): loaded is AuthError {
+  return loaded instanceof AuthError;
 }
 
 /** The part of an event that tells a token's life. */
@@ -127,8 +145,10 @@ export class StoredSession {
   #aheadMs = 0;
   /** When there were tokens to use first. */
   #inUseSinceMs: number | undefined;
-  /** What `logout()` ended: it is not taken up again, whatever the store still holds. */
-  #ended: TokenSet | undefined;
+  /** What `logout()` ended, which is not taken up again; `all`: whatever the store still holds. */
+  #ended: TokenSet | "all" | undefined;
+  /** Whether `auth_client.json` was set aside: tokens without one would be anybody's. */
+  #lacksClient = false;
 
   /** Knows who asks; nothing is read yet. */
   constructor(parts: SessionParts) {
@@ -167,34 +187,46 @@ export class StoredSession {
    */
   async read(): Promise<Found> {
     const storage = await this.store();
-    const [client, stored] = await Promise.all([
-      this.#load(storage, "auth_client"),
-      this.#load(storage, "token"),
-    ]);
-    if (stored === undefined) return { kind: "none" };
-    for (const object of [stored, client]) {
-      if (object instanceof AuthError) return { kind: "unreadable", error: object };
+    const [client, stored] = await this.#loadBoth(storage);
+    return this.#judge(client, stored);
+  }
+
+  #loadBoth(storage: ObjectStorageProvider): Promise<[client: Loaded, token: Loaded]> {
+    return Promise.all([this.#load(storage, "auth_client"), this.#load(storage, "token")]);
+  }
+
+  /** Tells what two objects are to the client that asks: the rules *Owner* and *Recovery*. */
+  #judge(client: Loaded, stored: Loaded): Found {
+    if (stored === undefined || (!isFailure(stored) && stored[LOGGED_OUT] === true)) {
+      if (this.#ended === "all") this.#ended = undefined;
+      return { kind: "none" };
     }
-    if ((stored as JsonObject)[LOGGED_OUT] === true) return { kind: "none" };
-    const other = this.#otherThan(client as JsonObject | undefined);
-    if (other !== undefined) return other;
+    if (isFailure(client)) return { kind: "unreadable", error: client };
+    const whose = this.#whose(client);
+    if (whose?.kind === "other") return whose;
+    if (isFailure(stored)) return { kind: "unreadable", error: stored };
     try {
-      const read = TokenSet.fromStored(stored as JsonObject, this.clock.now(), this.tokenKey);
+      const read = TokenSet.fromStored(stored, this.clock.now(), this.tokenKey);
       const tokens = this.#aheadMs === 0 ? read : read.byClockAhead(this.#aheadMs);
-      return tokens.sameAs(this.#ended) ? { kind: "none" } : { kind: "own", tokens };
+      if (this.#ended === "all" || tokens.sameAs(this.#ended)) return { kind: "none" };
+      return whose === undefined ? { kind: "own", tokens } : { ...whose, tokens };
     } catch (error) {
       return { kind: "unreadable", error: error as AuthError };
     }
   }
 
   /** Reads one object; what cannot be read is an answer, and not a failure. */
-  async #load(
-    storage: ObjectStorageProvider,
-    object: ProfileObject,
-  ): Promise<JsonObject | AuthError | undefined> {
+  async #load(storage: ObjectStorageProvider, object: ProfileObject): Promise<Loaded> {
+    const key = profileKey(this.profileName, object);
     try {
       // A store of the application's own may say null for what is not there.
-      return await storage.load(profileKey(this.profileName, object)) ?? undefined;
+      const loaded = await storage.load(key) ?? undefined;
+      if (loaded === undefined) return undefined;
+      const { auth_server, client_id, client_type } = loaded;
+      const isRubbish = typeof loaded !== "object" || Array.isArray(loaded) ||
+        (object === "auth_client" &&
+          ![auth_server, client_id, client_type].some((value) => typeof value === "string"));
+      return isRubbish ? corrupt(`"${key}"`, "something else") : withoutMarks(loaded);
     } catch (error) {
       const failure = typed(error);
       if (failure instanceof AuthError && failure.code === "storage_corrupt") return failure;
@@ -203,10 +235,15 @@ export class StoredSession {
   }
 
   /** Says why the session beside `stored`, an `auth_client.json`, is not the asker's. */
-  #otherThan(stored: JsonObject | undefined): Found | undefined {
+  #whose(
+    stored: JsonObject | undefined,
+  ): { kind: "other"; words: string } | { kind: "narrow"; words: string } | undefined {
     if (stored === undefined) return undefined;
     const { authServer, clientId, scopes } = this.client;
-    const { auth_server: server, client_id: id, scopes: asked } = stored;
+    const { auth_server: server, client_id: id, client_type: type, scopes: asked } = stored;
+    if (typeof type === "string" && !type.startsWith("oidc_")) {
+      return { kind: "other", words: `belongs to an API key (${shown(type)})` };
+    }
     const isOther = (typeof id === "string" && id !== clientId) ||
       (typeof server === "string" && !sameServer(server, authServer));
     if (isOther) {
@@ -226,6 +263,7 @@ export class StoredSession {
   /** Uses `tokens` from now on; `undefined`: there are none. */
   use(tokens: TokenSet | undefined): void {
     this.changes++;
+    this.notKept = undefined;
     this.inUseSinceMs(this.clock.now());
     if (tokens !== undefined) this.#aheadMs = tokens.aheadMs;
     this.tokens = tokens;
@@ -264,81 +302,76 @@ export class StoredSession {
    */
   async save(tokens: TokenSet, base: TokenSet | undefined, signedIn: boolean): Promise<void> {
     const storage = await this.store();
-    if (signedIn && base === undefined) await this.setAside();
-    if (signedIn) await this.#writeClient(true);
-    await storage.save(this.tokenKey, tokens.toStored(base));
+    const narrow = signedIn && base === undefined ? await this.setAside() : undefined;
+    // No kill may leave tokens beside a client that they are not of, or that asked for more.
+    if (signedIn && narrow === undefined) await this.#writeClient(true);
+    await storage.save(this.tokenKey, tokens.toStored(base ?? narrow));
+    if (narrow !== undefined) await this.#writeClient(true);
     // The tokens are what must not be lost: what tells of their client can wait for the next time.
     if (!signedIn) await this.#writeClient(false).catch(() => {});
     this.#ended = undefined;
-    this.notKept = undefined;
   }
 
   /**
-   * Puts what cannot be read, or is somebody else's, under another name, without reading it:
-   * the rule *Recovery*. Another client's tokens go first, so that no kill leaves them beside our client.
+   * Puts what cannot be read, or is somebody else's, under another name, without reading it: the
+   * rule *Recovery*. Another's tokens go first, so that no kill leaves them beside our client.
+   *
+   * @returns The tokens that stay, if they are ours and were asked for with fewer scopes.
    */
-  async setAside(): Promise<void> {
+  async setAside(): Promise<TokenSet | undefined> {
     const storage = await this.store();
-    const found = await this.read();
-    if (found.kind !== "unreadable" && found.kind !== "other") {
-      // Nobody's tokens, perhaps beside a client that is another's or cannot be read.
-      const client = await this.#load(storage, "auth_client");
-      if (client instanceof AuthError || this.#otherThan(client)?.kind === "other") {
-        await this.#rename(storage, ["auth_client"], client instanceof AuthError);
-      }
-      return;
-    }
-    const isUnreadable = found.kind === "unreadable";
-    const client = isUnreadable ? await this.#load(storage, "auth_client") : undefined;
-    // A client that can be read, and is ours, stays where it is.
-    const objects: ProfileObject[] = isUnreadable && !(client instanceof AuthError)
-      ? ["token"]
-      : ["token", "auth_client"];
-    await this.#rename(storage, objects, isUnreadable);
-    this.tell({
-      type: "session_set_aside",
-      reason: isUnreadable ? "unreadable" : "other_client",
-    });
-  }
-
-  async #rename(
-    storage: ObjectStorageProvider,
-    objects: readonly ProfileObject[],
-    isUnreadable: boolean,
-  ): Promise<void> {
+    const [client, stored] = await this.#loadBoth(storage);
+    const found = this.#judge(client, stored);
+    if (found.kind === "narrow") return found.tokens;
+    // Nobody's tokens may lie beside a client that is another's or cannot be read.
+    const isOthers = !isFailure(client) && this.#whose(client)?.kind === "other";
+    const movesClient = isOthers || isFailure(client);
+    if (!movesClient && found.kind !== "unreadable") return undefined;
+    const objects: ProfileObject[] = movesClient ? ["token", "auth_client"] : ["token"];
     for (const object of objects) {
       const key = profileKey(this.profileName, object);
       try {
-        await storage.rename(key, `${key}.${isUnreadable ? "corrupt" : "replaced"}`);
+        await storage.rename(key, `${key}.${isOthers ? "replaced" : "corrupt"}`);
       } catch (error) {
         const failure = typed(error);
         if (!(failure instanceof AuthError) || failure.code !== "storage_not_found") throw failure;
       }
     }
+    this.#lacksClient ||= movesClient;
+    if (this.#ended === "all") this.#ended = undefined;
+    const reason = isOthers ? "other_client" : "unreadable";
+    this.tell({ type: "session_set_aside", reason });
+    return undefined;
   }
 
-  /** Removes the tokens from the store, and from here: they are not taken up again. */
-  async remove(ended: TokenSet | undefined): Promise<void> {
-    this.#ended = ended;
+  /** Forgets the tokens, which are not taken up again: `ended`, or else whatever is stored. */
+  forget(ended: TokenSet | undefined): void {
+    this.#ended = ended ?? "all";
     this.use(undefined);
+  }
+
+  /** Removes the tokens, which were forgotten, from the store. */
+  async remove(): Promise<void> {
     const storage = await this.store();
     if (await storage.exists(this.tokenKey)) {
       await (storage.delete === undefined
         ? storage.save(this.tokenKey, { [LOGGED_OUT]: true })
         : storage.delete(this.tokenKey));
     }
+    if (this.#ended === "all") this.#ended = undefined;
     await this.writeTrouble({});
   }
 
   /** Writes `auth_client.json` if it says something else, keeping the members that it alone has. */
   async #writeClient(signedIn: boolean): Promise<void> {
-    const { saveClientSecret, writesClient } = this.#parts;
-    if (writesClient === "never") return;
+    const { members, saveClientSecret, writesClient } = this.#parts;
+    if (writesClient === "never" && !this.#lacksClient) return;
     const { sharesWithCommandLine = false, storage } = await this.place();
     const key = profileKey(this.profileName, "auth_client");
     const stored = await this.#load(storage, "auth_client");
-    if (stored === undefined && (writesClient === "if_present" || !signedIn)) return;
-    const kept = stored instanceof AuthError ? undefined : stored;
+    const isWanted = this.#lacksClient || (signedIn && writesClient === "always");
+    if (stored === undefined && !isWanted) return;
+    const kept = isFailure(stored) ? undefined : stored ?? members;
     const { audiences, authServer, callbackUrl, clientId, clientSecret, clientType } = this.client;
     const wanted: JsonObject = {
       ...kept,
@@ -356,9 +389,10 @@ export class StoredSession {
     if (this.isService) wanted._hidden = true;
     // The command line reads files, and cannot do without the secret there. A secret that somebody
     // else stored stays: a client may have several.
-    const savesSecret = saveClientSecret ?? sharesWithCommandLine;
+    const savesSecret = saveClientSecret ?? (sharesWithCommandLine && writesClient === "always");
     if (clientSecret !== undefined && savesSecret) wanted.client_secret = clientSecret;
-    if (JSON.stringify(kept) !== JSON.stringify(wanted)) await storage.save(key, wanted);
+    if (JSON.stringify(stored) !== JSON.stringify(wanted)) await storage.save(key, wanted);
+    this.#lacksClient = false;
   }
 
   /** What failed lately; what cannot be read, or is another server's, counts as nothing. */
@@ -399,6 +433,7 @@ export class StoredSession {
     };
     try {
       const storage = await this.store();
+      if (await this.#isOthers(storage)) return;
       if (mustBeWritten || Object.keys(value).length > 0) {
         return await storage.save(key, { ...value, issuer: this.client.authServer });
       }
@@ -415,13 +450,32 @@ export class StoredSession {
     load: async (): Promise<JsonObject | undefined> =>
       await (await this.store()).load(profileKey(this.profileName, "discovery")),
     /** Replaces the object. */
-    save: async (value: JsonObject): Promise<void> =>
-      await (await this.store()).save(profileKey(this.profileName, "discovery"), value),
+    save: async (value: JsonObject): Promise<void> => {
+      const storage = await this.store();
+      if (await this.#isOthers(storage)) return;
+      await storage.save(profileKey(this.profileName, "discovery"), value);
+    },
   };
+
+  /** Whether the profile is somebody else's: what lies there beside the tokens is left alone too. */
+  async #isOthers(storage: ObjectStorageProvider): Promise<boolean> {
+    const client = await this.#load(storage, "auth_client");
+    return !isFailure(client) && this.#whose(client)?.kind === "other";
+  }
 }
 
 /** A stored text for a message: short, and without what a terminal would act on. */
 function shown(value: unknown): string {
   if (typeof value !== "string") return "(unnamed)";
-  return value.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  // An address may hold a password.
+  const text = url === undefined ? value : `${url.origin}${url.pathname}`;
+  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
+}
+
+/** Marks that the Planet SDK for Python (2.3.1 on) leaves in objects of a store that is shared with it. */
+function withoutMarks(stored: JsonObject): JsonObject {
+  const isMark = (name: string) => name.startsWith("___SOPSAware");
+  if (!Object.keys(stored).some(isMark)) return stored;
+  return Object.fromEntries(Object.entries(stored).filter(([name]) => !isMark(name)));
 }

@@ -1,37 +1,34 @@
 /**
- * Talks to one authorization server for one client; alone imports oauth4webapi.
+ * Talks to one authorization server for one client.
  *
- * Finds the endpoints (RFC 8414, OpenID Connect Discovery), makes the requests
- * of RFC 6749, 7009, 7636, 7662, 8628 and 9207, and turns every refusal into an
- * `AuthError`. Stores nothing, shows nothing, and repeats a request only where
- * that cannot spend anything twice.
+ * Makes the requests of RFC 6749, 7009, 7636, 7662, 8628 and 9207 by oauth4webapi, which this room
+ * alone imports, and checks the answers. Stores nothing, shows nothing.
  *
  * @module
  */
 
 import * as oauth from "oauth4webapi";
-import { abandonable } from "../runtime.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import { TokenSet } from "../token.ts";
 import { ClientAuthentication, type ClientProof } from "./client_auth.ts";
-import { malformed, nobodyThere, oauthError, throwForAnswer } from "./errors.ts";
-import { type Endpoints, ServerMetadata, type ServerOptions } from "./server_metadata.ts";
-import type { TokenValidator } from "./token_validator.ts";
 import {
   type Answer,
   asResponse,
-  exchange,
-  surelyUnsent,
-  type TransportOptions,
-} from "./transport.ts";
-
-/** Most requests that one call may make of the token endpoint. */
-const MOST_TRIES = 3;
-
-/** Longest wait inside a call that a server may ask for, in milliseconds. */
-const LONGEST_PAUSE_MS = 5_000;
+  AuthorizationServer,
+  type Call,
+  type CallOptions,
+  type Endpoints,
+  issuerMismatch,
+  malformed,
+  type Metadata,
+  oauthError,
+  type RequestOptions,
+  type ServerOptions,
+  shownText,
+} from "./server.ts";
+import type { TokenDemands, TokenValidator } from "./token_validator.ts";
 
 /** What a JWT must be besides genuine. */
 export interface TokenChecks {
@@ -44,319 +41,283 @@ export interface TokenChecks {
 }
 
 /** Who asks, and whom. */
-export interface OAuthClientOptions extends TransportOptions, ServerOptions, ClientProof {
+export interface OAuthClientOptions extends ServerOptions, ClientProof {
   /** More parameters of a sign-in; they never replace those of the standard. */
   readonly extra?: Readonly<Record<string, string>>;
   /** Client identifier (RFC 6749 §2.2). */
   readonly clientId: string;
-  /** `audience` to ask for, where the server takes one. */
+  /** `audience` to ask for, if the server takes one. */
   readonly audience?: string;
   /** Scopes to ask for (RFC 6749 §3.3); empty leaves them to the server. */
   readonly scopes: readonly string[];
 }
 
-/** Answer of the device authorization endpoint (RFC 8628 §3.2), checked. */
-export interface DeviceAnswer extends JsonObject {
-  /** Secret that polling presents. */
+/**
+ * What the server handed out for a device login (RFC 8628 §3.2), as received.
+ * Survives JSON, so that another process can finish the login; `device_code` and
+ * `code_verifier` are secrets and are not shown by `console.log`.
+ */
+export interface DeviceAuthorization {
+  /** Secret that the device presents when it asks for the tokens. */
   device_code: string;
-  /** What the person types. */
+  /** What the person types at `verification_uri`. */
   user_code: string;
-  /** Where the person types it. */
+  /** Where the person confirms. */
   verification_uri: string;
-  /** The same with the code in it. */
+  /** The same with the code in it, if the server offers it. */
   verification_uri_complete?: string;
-  /** Life of both codes in seconds. */
+  /** Life of both codes, in seconds. */
   expires_in: number;
-  /** Least pause between two polls in seconds; 5 where absent. */
+  /** Least pause between two polls, in seconds; 5 if absent. */
   interval?: number;
+  /** Secret of this library that the device presents too (RFC 7636 §4.1); none is sent if it is absent. */
+  code_verifier?: string;
 }
 
-/** Options that every request function of oauth4webapi takes. */
-interface RequestOptions {
-  [oauth.allowInsecureRequests]: boolean;
-  [oauth.customFetch]: (url: string, init: object) => Promise<Response>;
-}
-
-/** Makes a request of a server, for oauth4webapi. */
-type MakeRequest = (
-  options: RequestOptions,
-  server: oauth.AuthorizationServer,
-) => Promise<Response>;
-
-/** Where a request goes: an endpoint of a server, as it is known. */
-interface Target {
-  readonly server: oauth.AuthorizationServer;
-  readonly name: keyof Endpoints;
-}
-
-function isLoopback(url: URL): boolean {
-  return url.protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
-}
-
-/** An authorization request that was made and not yet answered. Keeps its secrets to itself. */
+/**
+ * An authorization request that is not answered yet: plain data, so that another process can go on
+ * with it. Holds secrets.
+ */
 export interface PendingAuthorization {
   /** `state` of the request (RFC 6749 §10.12). */
   readonly state: string;
+  /** `nonce` of the request (OpenID Connect Core §3.1.2.1). */
+  readonly nonce: string;
+  /** Code verifier (RFC 7636 §4.1). */
+  readonly code_verifier: string;
   /** Issuer that the answer must name (RFC 9207 §2.4). */
   readonly issuer: string;
   /** Whether the server announced that it names its issuer (RFC 9207 §3). */
   readonly issuerRequired: boolean;
-  /** Whether the answer comes as a form by POST: only where the server offers nothing else. */
-  readonly formPost?: boolean;
-  /** Where the browser must go (RFC 6749 §4.1.1, RFC 7636 §4.3). */
-  url(redirectUri: string): URL;
-  /**
-   * Checks the authorization response and redeems its code (RFC 6749 §4.1.3).
-   *
-   * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `access_denied` and the codes of a token request.
-   */
-  redeem(response: URLSearchParams, redirectUri: string, signal?: AbortSignal): Promise<TokenSet>;
+  /** Whether the answer comes as a form by POST: only if the server offers nothing else. */
+  readonly formPost: boolean;
 }
+
+/** Makes a request of a server by oauth4webapi, with the client's proof. */
+type MakeRequest = (
+  options: RequestOptions,
+  server: Metadata,
+  proof: oauth.ClientAuth,
+) => Promise<Response>;
+
+/** How one of the client's calls differs from others; `needs`: what must be known of the server for it. */
+interface SendOptions
+  extends Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries"> {
+  readonly needs?: readonly (keyof Endpoints)[];
+}
+
+/** What messages call the endpoints. */
+const NAMES: Readonly<Record<keyof Endpoints, string>> = {
+  authorization_endpoint: "authorization endpoint",
+  device_authorization_endpoint: "device authorization endpoint",
+  introspection_endpoint: "introspection endpoint",
+  jwks_uri: "address of its keys",
+  revocation_endpoint: "revocation endpoint",
+  token_endpoint: "token endpoint",
+  userinfo_endpoint: "userinfo endpoint",
+};
+
+/** What an authorization request and its answer stand on. */
+const FOR_CODES = ["authorization_endpoint", "token_endpoint"] as const;
 
 /** One client at one authorization server. */
 export class OAuthClient {
   readonly #options: OAuthClientOptions;
   readonly #client: oauth.Client;
   readonly #authentication: ClientAuthentication;
-  readonly #insecure: boolean;
-  readonly #server: ServerMetadata;
+  readonly #server: AuthorizationServer;
   #validator: Promise<TokenValidator> | undefined;
 
-  /** Makes a client; nothing is sent yet. */
+  /**
+   * Makes a client; nothing is sent yet.
+   *
+   * @throws {AuthError} `invalid_argument` if `authMethod` names a proof that is not given.
+   */
   constructor(options: OAuthClientOptions) {
     this.#options = options;
     this.#client = { client_id: options.clientId, [oauth.clockTolerance]: 60 };
-    this.#authentication = new ClientAuthentication(options, options.clock);
-    this.#insecure = isLoopback(new URL(options.issuer));
-    this.#server = new ServerMetadata(options, (tries) => this.#fetchDocument(tries));
+    this.#server = new AuthorizationServer(options);
+    const now = () => this.#server.now();
+    this.#authentication = new ClientAuthentication(options.clientId, options, now);
   }
 
   /** Whether the server has an endpoint for revocation (RFC 7009 §2). */
   async canRevoke(signal?: AbortSignal): Promise<boolean> {
-    return (await this.#server.about(["revocation_endpoint"], signal)).revocation_endpoint !==
-      undefined;
+    const server = await this.#server.about(["revocation_endpoint"], { signal });
+    return server.revocation_endpoint !== undefined;
   }
 
   /** Prepares an authorization request with fresh `state`, `nonce` and code verifier (RFC 7636 §4.1). */
   async authorize(signal?: AbortSignal): Promise<PendingAuthorization> {
-    const server = await this.#server.about(["authorization_endpoint", "token_endpoint"], signal);
-    if (server.authorization_endpoint === undefined) throw this.#missing("authorization endpoint");
-    const endpoint = this.#page(server.authorization_endpoint, "the authorization endpoint");
-    const state = oauth.generateRandomState();
-    const nonce = oauth.generateRandomNonce();
-    const verifier = oauth.generateRandomCodeVerifier();
-    const challenge = await oauth.calculatePKCECodeChallenge(verifier);
+    const server = await this.#server.about(FOR_CODES, { signal });
+    this.#authorizationPage(server);
     const modes = server.response_modes_supported;
-    const formPost = Array.isArray(modes) && !modes.includes("query") &&
-      modes.includes("form_post");
     return {
-      state,
-      formPost,
+      state: oauth.generateRandomState(),
+      nonce: oauth.generateRandomNonce(),
+      code_verifier: oauth.generateRandomCodeVerifier(),
       issuer: server.issuer,
       issuerRequired: server.authorization_response_iss_parameter_supported === true,
-      url: (redirectUri: string): URL => {
-        const url = new URL(endpoint);
-        const parameters = {
-          ...this.#options.extra,
-          client_id: this.#options.clientId,
-          response_type: "code",
-          redirect_uri: redirectUri,
-          state,
-          nonce,
-          code_challenge: challenge,
-          code_challenge_method: "S256",
-          ...(formPost ? { response_mode: "form_post" } : {}),
-          ...this.#scopeAndAudience(),
-        };
-        for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-        return url;
-      },
-      redeem: (response: URLSearchParams, redirectUri: string, signal?: AbortSignal) =>
-        this.#redeem(server, response, { state, nonce, verifier, redirectUri }, signal),
+      formPost: Array.isArray(modes) && !modes.includes("query") && modes.includes("form_post"),
     };
   }
 
-  async #redeem(
-    server: oauth.AuthorizationServer,
+  /** Where the browser must go (RFC 6749 §4.1.1, RFC 7636 §4.3). */
+  async authorizationUrl(
+    pending: PendingAuthorization,
+    redirectUri: string,
+    signal?: AbortSignal,
+  ): Promise<URL> {
+    const url = this.#authorizationPage(await this.#server.about(FOR_CODES, { signal }));
+    const parameters = {
+      ...this.#options.extra,
+      client_id: this.#options.clientId,
+      response_type: "code",
+      redirect_uri: redirectUri,
+      state: pending.state,
+      nonce: pending.nonce,
+      ...await challenge(pending.code_verifier),
+      ...(pending.formPost ? { response_mode: "form_post" } : {}),
+      ...this.#scopeAndAudience(),
+    };
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+    return url;
+  }
+
+  #authorizationPage(server: Metadata): URL {
+    const address = this.#endpoint(server, "authorization_endpoint");
+    return new URL(this.#server.page(address, "the authorization endpoint"));
+  }
+
+  /**
+   * Checks the authorization response and redeems its code (RFC 6749 §4.1.3).
+   *
+   * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `access_denied` and the codes of a token request.
+   */
+  async redeem(
+    pending: PendingAuthorization,
     response: URLSearchParams,
-    request: { state: string; nonce: string; verifier: string; redirectUri: string },
+    redirectUri: string,
     signal?: AbortSignal,
   ): Promise<TokenSet> {
-    if (!sameText(response.get("state") ?? "", request.state)) {
+    const { code_verifier, issuer, issuerRequired, nonce, state } = pending;
+    if (!sameText(response.get("state") ?? "", state)) {
       throw new AuthError(
         "state_mismatch",
         "Start signing in again: the answer does not belong to this sign-in (state differs).",
       );
     }
-    const issuer = response.get("iss");
-    const issuerRequired = server.authorization_response_iss_parameter_supported === true;
-    if (issuer === null ? issuerRequired : issuer !== server.issuer) {
-      throw new AuthError(
-        "issuer_mismatch",
-        "Do not go on with this sign-in: the answer came from another authorization server than was asked (RFC 9207).",
+    const secrets = [state, nonce, code_verifier, response.get("code") ?? undefined];
+    const named = response.get("iss");
+    if (named === null ? issuerRequired : named !== issuer) {
+      throw issuerMismatch(
+        "Do not go on with this sign-in (RFC 9207): the server that answered",
+        named === null ? undefined : shownText(named, secrets),
+        issuer,
       );
     }
-    const refusal = response.get("error");
-    if (refusal !== null) throw oauthError(refusal, "the authorization server");
-    const what = "the authorization response";
+    const error = response.get("error");
+    if (error !== null) {
+      const description = shownText(response.get("error_description") ?? "", secrets);
+      throw oauthError({ error, description }, "the authorization server");
+    }
+    const server = await this.#server.about(FOR_CODES, { signal });
+    if (server.issuer !== issuer) {
+      const advice = "Start signing in again: the authorization server now";
+      throw issuerMismatch(advice, server.issuer, issuer);
+    }
     let parameters: URLSearchParams;
     try {
-      parameters = oauth.validateAuthResponse(server, this.#client, response, request.state);
+      parameters = oauth.validateAuthResponse(server, this.#client, response, state);
+    } catch (error) {
+      throw malformed("the authorization response", error);
+    }
+    const code = parameters.get("code");
+    if (!code) throw malformed("the authorization response", new Error("code is missing"));
+    const form = { code, code_verifier, redirect_uri: redirectUri };
+    const more = { needs: FOR_CODES, nonce, secrets, signal, spent: "login_required" } as const;
+    return await this.#token("authorization_code", form, more);
+  }
+
+  /**
+   * Asks for a device and a user code (RFC 8628 §3.1). Servers that require PKCE of a client may do so
+   * here too, so the request has a challenge; others ignore it (RFC 6749 §3.1).
+   */
+  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAuthorization> {
+    const what = "the device authorization response";
+    const code_verifier = oauth.generateRandomCodeVerifier();
+    const parameters = {
+      ...this.#options.extra,
+      ...await challenge(code_verifier),
+      ...this.#scopeAndAudience(),
+    };
+    const { json } = await this.#send(
+      "device_authorization_endpoint",
+      (options, server, proof) =>
+        oauth.deviceAuthorizationRequest(server, this.#client, proof, parameters, options),
+      { signal, secrets: [code_verifier] },
+    );
+    try {
+      const { issuer } = this.#options;
+      await oauth.processDeviceAuthorizationResponse({ issuer }, this.#client, asResponse(json));
     } catch (error) {
       throw malformed(what, error);
     }
-    return await this.#token(
-      server,
-      (options, server) =>
-        oauth.authorizationCodeGrantRequest(
-          server,
-          this.#client,
-          this.#authentication.for(server.token_endpoint),
-          parameters,
-          request.redirectUri,
-          request.verifier,
-          options,
-        ),
-      (answer, json) =>
-        oauth.processAuthorizationCodeResponse(
-          server,
-          this.#client,
-          answer,
-          json.id_token === undefined ? {} : { expectedNonce: request.nonce },
-        ),
-      { signal, spent: "login_required" },
-    );
-  }
-
-  /** Asks for a device and a user code (RFC 8628 §3.1). */
-  async authorizeDevice(signal?: AbortSignal): Promise<DeviceAnswer> {
-    const server = await this.#server.about(["device_authorization_endpoint"], signal);
-    if (server.device_authorization_endpoint === undefined) {
-      throw this.#missing("device authorization endpoint");
-    }
-    const { json } = await this.#send(
-      "the device authorization endpoint",
-      { server, name: "device_authorization_endpoint" },
-      (options, server) =>
-        oauth.deviceAuthorizationRequest(
-          server,
-          this.#client,
-          this.#authentication.for(server.device_authorization_endpoint),
-          { ...this.#options.extra, ...this.#scopeAndAudience() },
-          options,
-        ),
-      { signal },
-    );
-    try {
-      await oauth.processDeviceAuthorizationResponse(server, this.#client, asResponse(json));
-    } catch (error) {
-      throw malformed("the device authorization response", error);
-    }
     // Some servers send the life as text; the check above has read it as a number.
-    const answer = { ...json, expires_in: Number.parseFloat(String(json?.expires_in)) } as
-      & JsonObject
-      & DeviceAnswer;
-    if (!Number.isFinite(answer.expires_in)) {
-      throw malformed("the device authorization response", new Error("its life has no end"));
-    }
-    const what = "the verification page";
-    this.#page(answer.verification_uri, what);
-    if (answer.verification_uri_complete !== undefined) {
-      this.#page(answer.verification_uri_complete, what);
+    const expires_in = Number.parseFloat(String(json?.expires_in));
+    const answer = { ...json, expires_in, code_verifier } as DeviceAuthorization;
+    if (!Number.isFinite(expires_in)) throw malformed(what, new Error("its life has no end"));
+    const { user_code, verification_uri, verification_uri_complete } = answer;
+    for (const page of [verification_uri, verification_uri_complete ?? verification_uri]) {
+      this.#server.page(page, "the verification page");
     }
     // It is shown on a terminal, where control characters are commands.
-    if (!/^[\x20-\x7e]{1,64}$/.test(answer.user_code)) {
+    if (!/^[\x20-\x7e]{1,64}$/.test(user_code)) {
       throw malformed("the user code", new Error("it has unprintable characters"));
     }
     return answer;
   }
 
-  /** Checks the address of a page that a browser will be sent to. */
-  #page(address: string, what: string): string {
-    // It is shown on a terminal too, where control characters are commands.
-    const url = /^[\x21-\x7e]+$/.test(address) && URL.canParse(address)
-      ? new URL(address)
-      : undefined;
-    if (url?.protocol !== "https:" && !(this.#insecure && url?.protocol === "http:")) {
-      throw malformed(`the address of ${what}`, new Error("no https URL"));
-    }
-    return url.href;
-  }
-
   /**
    * Polls once for the tokens of a device grant (RFC 8628 §3.4).
    *
+   * @param grant What {@linkcode authorizeDevice} returned; without a verifier none is sent.
    * @returns Tokens, or the server's word that it is not done: `authorization_pending` or `slow_down`.
    */
   async pollDevice(
-    deviceCode: string,
+    grant: Pick<DeviceAuthorization, "code_verifier" | "device_code">,
     signal?: AbortSignal,
   ): Promise<TokenSet | "authorization_pending" | "slow_down"> {
-    const server = await this.#server.about(["token_endpoint"], signal);
+    const { code_verifier, device_code } = grant;
+    const form = { device_code, ...(code_verifier === undefined ? {} : { code_verifier }) };
+    const more = { signal, tries: 1, spent: "device_code_expired" } as const;
     try {
-      return await this.#token(
-        server,
-        (options, server) =>
-          oauth.deviceCodeGrantRequest(
-            server,
-            this.#client,
-            this.#authentication.for(server.token_endpoint),
-            deviceCode,
-            options,
-          ),
-        (answer) => oauth.processDeviceCodeResponse(server, this.#client, answer),
-        { signal, tries: 1, spent: "device_code_expired" },
-      );
+      return await this.#token("urn:ietf:params:oauth:grant-type:device_code", form, more);
     } catch (error) {
-      if (error instanceof AuthError) {
-        const word = error.oauthError;
-        if (word === "authorization_pending" || word === "slow_down") return word;
-      }
+      const word = error instanceof AuthError ? error.oauthError : undefined;
+      if (word === "authorization_pending" || word === "slow_down") return word;
       throw error;
     }
   }
 
   /** Signs in as the client itself (RFC 6749 §4.4). */
-  async clientCredentials({ signal }: { signal?: AbortSignal } = {}): Promise<TokenSet> {
-    const server = await this.#server.about(["token_endpoint"], signal);
-    return await this.#token(
-      server,
-      (options, server) =>
-        oauth.clientCredentialsGrantRequest(
-          server,
-          this.#client,
-          this.#authentication.for(server.token_endpoint, true),
-          { ...this.#options.extra, ...this.#scopeAndAudience() },
-          options,
-        ),
-      (answer) => oauth.processClientCredentialsResponse(server, this.#client, answer),
-      { signal },
-    );
+  async clientCredentials(options: CallOptions = {}): Promise<TokenSet> {
+    this.#authentication.becomesServiceAccount();
+    const form = { ...this.#options.extra, ...this.#scopeAndAudience() };
+    return await this.#token("client_credentials", form, options);
   }
 
   /**
    * Spends the refresh token of `current` (RFC 6749 §6). An answer without a
    * new one keeps the old.
    *
-   * @throws {AuthError} `session_expired` where the server calls it invalid, and the codes of a token request.
+   * @throws {AuthError} `session_expired` if the server calls it invalid, and the codes of a token request.
    */
-  async refresh(current: TokenSet, { signal }: { signal?: AbortSignal } = {}): Promise<TokenSet> {
-    const server = await this.#server.about(["token_endpoint"], signal);
-    const refreshToken = current.refreshToken;
+  async refresh(current: TokenSet, options: CallOptions = {}): Promise<TokenSet> {
+    const { accessToken, idToken, refreshToken } = current;
     if (refreshToken === undefined) throw new TypeError("There is no refresh token to spend.");
-    return await this.#token(
-      server,
-      (options, server) =>
-        oauth.refreshTokenGrantRequest(
-          server,
-          this.#client,
-          this.#authentication.for(server.token_endpoint),
-          refreshToken,
-          options,
-        ),
-      (answer) => oauth.processRefreshTokenResponse(server, this.#client, answer),
-      { signal, previous: current },
-    );
+    const more = { ...options, previous: current, secrets: [accessToken, idToken] };
+    return await this.#token("refresh_token", { refresh_token: refreshToken }, more);
   }
 
   /** Asks the server to forget `token` (RFC 7009 §2.1). */
@@ -365,17 +326,10 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<void> {
-    const server = await this.#server.about(["revocation_endpoint"], signal);
     await this.#send(
-      "the revocation endpoint",
-      { server, name: "revocation_endpoint" },
-      (options, server) => {
-        const proof = this.#authentication.for(server.revocation_endpoint);
-        return oauth.revocationRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        });
-      },
+      "revocation_endpoint",
+      (options, server, proof) =>
+        oauth.revocationRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal },
     );
   }
@@ -390,56 +344,39 @@ export class OAuthClient {
     hint: "access_token" | "refresh_token",
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const server = await this.#server.about(["introspection_endpoint"], signal);
-    if (server.introspection_endpoint === undefined) throw this.#missing("introspection endpoint");
-    const what = "the introspection endpoint";
     const { json } = await this.#send(
-      what,
-      { server, name: "introspection_endpoint" },
-      (options, server) => {
-        const proof = this.#authentication.for(server.introspection_endpoint);
-        return oauth.introspectionRequest(server, this.#client, proof, token, {
-          ...options,
-          additionalParameters: { token_type_hint: hint },
-        });
-      },
+      "introspection_endpoint",
+      (options, server, proof) =>
+        oauth.introspectionRequest(server, this.#client, proof, token, withHint(options, hint)),
       { signal, idempotent: true },
     );
-    if (typeof json?.active !== "boolean") throw malformed(what, new Error("active is missing"));
-    return json;
+    if (typeof json?.active === "boolean") return json;
+    throw malformed("the introspection endpoint", new Error("active is missing"));
   }
 
   /** Asks the server who signed in (OpenID Connect Core §5.3). */
   async userinfo(accessToken: string, signal?: AbortSignal): Promise<JsonObject> {
-    const server = await this.#server.about(["userinfo_endpoint"], signal);
-    if (server.userinfo_endpoint === undefined) throw this.#missing("userinfo endpoint");
-    const what = "the userinfo endpoint";
     const { json } = await this.#send(
-      what,
-      { server, name: "userinfo_endpoint" },
+      "userinfo_endpoint",
       (options, server) => oauth.userInfoRequest(server, this.#client, accessToken, options),
       { signal, idempotent: true },
     );
-    if (typeof json?.sub !== "string") throw malformed(what, new Error("sub is missing"));
-    return json;
+    if (typeof json?.sub === "string") return json;
+    throw malformed("the userinfo endpoint", new Error("sub is missing"));
   }
 
   /**
    * Checks an access token that is a JWT against the server's keys (RFC 9068 §4).
    *
    * @returns Its claims.
-   * @throws {AuthError} `invalid_token`; `invalid_argument` where it is not known whom it must be for.
+   * @throws {AuthError} `invalid_token`; `invalid_argument` if it is not known whom it must be for.
    */
   async validateAccessToken(token: string, checks: TokenChecks = {}): Promise<JsonObject> {
-    const audience = checks.audience ?? this.#options.audience;
+    const { audience = this.#options.audience, scopesAnyOf, signal } = checks;
     if (audience === undefined) {
       throw new AuthError("invalid_argument", "Give the audience: the client has none of its own.");
     }
-    const { scopesAnyOf, signal } = checks;
-    return await this.#validate(token, {
-      audience,
-      ...(scopesAnyOf === undefined ? {} : { scopesAnyOf }),
-    }, signal);
+    return await this.#validate(token, { audience, scopesAnyOf }, signal);
   }
 
   /**
@@ -455,31 +392,23 @@ export class OAuthClient {
 
   async #validate(
     token: string,
-    demands: { audience: string; scopesAnyOf?: readonly string[]; isIdToken?: boolean },
+    demands: Omit<TokenDemands, "issuer">,
     signal?: AbortSignal,
   ): Promise<JsonObject> {
-    const { expectedIssuer } = this.#options;
-    const issuer = expectedIssuer ?? (await this.#server.discover(signal)).issuer;
+    const issuer = this.#options.expectedIssuer ??
+      (await this.#server.about([], { signal })).issuer;
     this.#validator ??= import("./token_validator.ts").then(({ TokenValidator }) =>
-      new TokenValidator(() => this.#fetchKeys(), () => this.#options.clock.now())
+      new TokenValidator((signal) => this.#fetchKeys(signal), () => this.#server.now())
     );
-    const validated = (await this.#validator).validate(token, { issuer, ...demands });
-    return await abandonable(validated, signal);
+    return await (await this.#validator).validate(token, { issuer, ...demands }, signal);
   }
 
-  async #fetchKeys(): Promise<readonly JsonObject[]> {
-    const server = await this.#server.about(["jwks_uri"]);
-    if (server.jwks_uri === undefined) throw this.#missing("address of its keys");
+  async #fetchKeys(signal: AbortSignal): Promise<readonly JsonObject[]> {
     const what = "the server's key set";
-    const { json } = await this.#send(
-      what,
-      { server, name: "jwks_uri" },
-      async (options, { jwks_uri }) =>
-        await options[oauth.customFetch](this.#page(jwks_uri!, what), {
-          headers: { accept: "application/json" },
-        }),
-      { idempotent: true },
-    );
+    const { json } = await this.#send("jwks_uri", (options, server) => {
+      const url = this.#server.page(server.jwks_uri!, what);
+      return options[oauth.customFetch](url, { headers: { accept: "application/json" } });
+    }, { idempotent: true, signal });
     if (!Array.isArray(json?.keys)) throw malformed(what, new Error("keys is missing"));
     return json.keys.filter((key): key is JsonObject =>
       typeof key === "object" && key !== null && !Array.isArray(key)
@@ -494,53 +423,76 @@ export class OAuthClient {
     };
   }
 
-  #missing(what: string): AuthError {
-    return new AuthError(
+  /** The address of an endpoint that a call needs. */
+  #endpoint(server: Metadata, name: keyof Endpoints): string {
+    const address = server[name];
+    if (address !== undefined) return address;
+    if (name === "token_endpoint") {
+      throw malformed("the discovery document", new Error("token_endpoint is missing"));
+    }
+    throw new AuthError(
       "client_rejected",
-      `Choose another way to sign in: ${this.#options.issuer} has no ${what}.`,
+      `Choose another way to sign in: ${this.#options.issuer} has no ${NAMES[name]}.`,
     );
   }
 
-  async #fetchDocument(tries = MOST_TRIES): Promise<JsonObject | undefined> {
-    const issuer = new URL(this.#options.issuer);
-    const { json } = await this.#send(
-      "the discovery document",
-      undefined,
-      (options) => oauth.discoveryRequest(issuer, options),
-      { idempotent: true, tries },
-    );
-    return json;
+  /** One call of an endpoint, proved if the request asks for that. */
+  async #send(
+    name: keyof Endpoints,
+    request: MakeRequest,
+    { needs = [name], ...options }: SendOptions,
+  ): Promise<Answer> {
+    // An assertion names the token endpoint.
+    const hasKey = this.#options.privateKey !== undefined;
+    const all = hasKey ? [...needs, "token_endpoint" as const] : needs;
+    const server = await this.#server.about(all, options);
+    this.#endpoint(server, name);
+    const proof = this.#authentication.forCall();
+    return await this.#server.send({
+      ...options,
+      what: name === "jwks_uri" ? "the server's key set" : `the ${NAMES[name]}`,
+      target: { server, name },
+      request: (more, server) => request(more, server, proof.add),
+      refused: proof.refused,
+      secrets: [this.#options.clientSecret, ...options.secrets ?? []],
+    });
   }
 
   /** One call of the token endpoint, checked by oauth4webapi. */
   async #token(
-    server: oauth.AuthorizationServer,
-    request: MakeRequest,
-    check: (answer: Response, json: JsonObject) => Promise<unknown>,
-    options: {
-      signal?: AbortSignal | undefined;
+    grantType: string,
+    form: Record<string, string>,
+    options: SendOptions & {
+      /** `nonce` that an ID token must have. */
+      nonce?: string;
       previous?: TokenSet;
-      tries?: number;
       /** What `invalid_grant` means here; default `session_expired`. */
       spent?: "login_required" | "device_code_expired";
     },
   ): Promise<TokenSet> {
-    const what = "the token endpoint";
+    const { nonce, previous, spent, ...more } = options;
+    const { clock, issuer } = this.#options;
     let answer: Answer;
+    let used: Metadata = { issuer };
     try {
-      answer = await this.#send(what, { server, name: "token_endpoint" }, request, options);
+      answer = await this.#send("token_endpoint", (options, server, proof) => {
+        const client = this.#client;
+        used = server;
+        return oauth.genericTokenEndpointRequest(server, client, proof, grantType, form, options);
+      }, more);
     } catch (error) {
-      if (options.spent && error instanceof AuthError && error.oauthError === "invalid_grant") {
-        throw new AuthError(
-          options.spent,
-          "Start signing in again: the code has expired or was used already.",
-          { oauthError: "invalid_grant" },
-        );
+      if (!spent || !(error instanceof AuthError) || error.oauthError !== "invalid_grant") {
+        throw error;
       }
-      throw error;
+      const said = error.message.replace(/^[^:]*: /, "");
+      throw new AuthError(
+        spent,
+        `Start signing in again, the code has expired or was used already: ${said}`,
+        { oauthError: "invalid_grant" },
+      );
     }
-    const json = answer.json;
-    if (json === undefined) throw malformed(what, new Error("no JSON object"));
+    const { aheadMs, json } = answer;
+    if (json === undefined) throw malformed("the token endpoint", new Error("no JSON object"));
     // A token set must not be lost over a member that nobody needs, least of all
     // a rotated one: absent or odd optional members are left out of the check.
     const shown: JsonObject = { ...json };
@@ -551,94 +503,30 @@ export class OAuthClient {
       if (typeof shown[member] !== "string" || shown[member] === "") delete shown[member];
     }
     delete shown.expires_in;
-    if (options.previous !== undefined) delete shown.id_token;
+    if (previous !== undefined) delete shown.id_token;
+    // An ID token has the server's times.
+    const skew = Math.round((clock.now() + (aheadMs ?? 0) - Date.now()) / 1000);
+    const client = { ...this.#client, [oauth.clockSkew]: skew };
     try {
-      await check(asResponse(shown), shown);
+      await (nonce === undefined || shown.id_token === undefined
+        ? oauth.processGenericTokenEndpointResponse(used, client, asResponse(shown))
+        : oauth.processAuthorizationCodeResponse(used, client, asResponse(shown), {
+          expectedNonce: nonce,
+        }));
     } catch (error) {
       throw malformed("the token response", error);
     }
-    const tokens = TokenSet.fromResponse(json, this.#options.clock.now(), options.previous);
-    return answer.aheadMs === undefined ? tokens : tokens.byClockAhead(answer.aheadMs);
-  }
-
-  /**
-   * Sends a request, and once more only where it surely did not arrive
-   * (`idempotent`: or may have) or where the server said when (429, 503). Where
-   * nothing takes it at an address that was found before, and the server has
-   * another by now, it goes there at once.
-   */
-  async #send(
-    what: string,
-    target: Target | undefined,
-    request: MakeRequest,
-    options: { signal?: AbortSignal | undefined; tries?: number; idempotent?: boolean },
-  ): Promise<Answer> {
-    const { clock } = this.#options;
-    const tries = options.tries ?? MOST_TRIES;
-    let server = target?.server ?? { issuer: this.#options.issuer };
-    let mayHaveMoved = target !== undefined;
-    for (let round = 1;; round++) {
-      let answer: Answer | undefined;
-      let failure: unknown;
-      try {
-        await request({
-          [oauth.allowInsecureRequests]: this.#insecure,
-          [oauth.customFetch]: async (url: string, init: object) => {
-            answer = await exchange(
-              url,
-              { ...init as RequestInit, ...signalOf(options) },
-              this.#options,
-            );
-            return new Response();
-          },
-        }, server);
-        throwForAnswer(answer!, what);
-        return answer!;
-      } catch (error) {
-        failure = answer === undefined ? asAuthError(error, what) : error;
-      }
-      if (mayHaveMoved && (answer === undefined ? surelyUnsent(failure) : nobodyThere(answer))) {
-        mayHaveMoved = false;
-        const moved = await this.#server.moved(server, target!.name, options.signal);
-        if (moved !== undefined) {
-          server = moved;
-          continue;
-        }
-      }
-      const wait = pauseBefore(failure, round, options.idempotent === true, clock.now());
-      if (round >= tries || wait === undefined) {
-        this.#server.distrust(failure);
-        throw failure;
-      }
-      await clock.sleep(wait, options.signal);
-    }
+    const tokens = TokenSet.fromResponse(json, clock.now(), previous);
+    return aheadMs === undefined ? tokens : tokens.byClockAhead(aheadMs);
   }
 }
 
-/** How long to wait before repeating what failed, in milliseconds; `undefined`: do not repeat. */
-function pauseBefore(
-  failure: unknown,
-  round: number,
-  idempotent: boolean,
-  nowMs: number,
-): number | undefined {
-  if (!(failure instanceof AuthError)) return undefined;
-  if (failure.retryAt !== undefined) {
-    const wait = Math.max(failure.retryAt - nowMs, 0);
-    return wait <= LONGEST_PAUSE_MS ? wait : undefined;
-  }
-  const again = surelyUnsent(failure) || (idempotent && failure.code === "network") ||
-    (idempotent && failure.code === "server_error");
-  return again ? 100 * 4 ** round : undefined;
+function withHint(options: RequestOptions, token_type_hint: string) {
+  return { ...options, additionalParameters: { token_type_hint } };
 }
 
-function signalOf(options: { signal?: AbortSignal | undefined }): { signal?: AbortSignal } {
-  return options.signal === undefined ? {} : { signal: options.signal };
-}
-
-/** Keeps our own errors and abort reasons; anything else comes from a request that could not be built. */
-function asAuthError(error: unknown, what: string): unknown {
-  const ours = error instanceof AuthError || !(error instanceof Error) ||
-    !("code" in error && String(error.code).startsWith("OAUTH_"));
-  return ours ? error : malformed(`the address of ${what}`, error);
+/** What a code verifier is announced by (RFC 7636 §4.3). */
+async function challenge(verifier: string): Promise<Record<string, string>> {
+  const code_challenge = await oauth.calculatePKCECodeChallenge(verifier);
+  return { code_challenge, code_challenge_method: "S256" };
 }

@@ -166,12 +166,12 @@ async function ofProfile(
   { chosenBy, notes, overrode }: Chosen,
 ): Promise<Setup> {
   const chosen = await withSops(opened, profileName);
-  const { client, settings } = await findProfile(profileName, chosen, checked.environment);
+  const { settings, ...found } = await findProfile(profileName, chosen, checked.environment);
   return checkHeader({
     profileName,
     options,
     checked,
-    client,
+    ...found,
     writesClient: settings === "built-in" ? "if_present" : "never",
     chosen,
     origin: { chosenBy, overrode, notes, settings },
@@ -183,7 +183,7 @@ async function findProfile(
   name: string,
   { kind, location, reason, storage }: ChosenStorage,
   environment: PlanetEnvironment,
-): Promise<{ client: ProfileClient; settings: string }> {
+): Promise<{ client: ProfileClient; members?: JsonObject; settings: string }> {
   const builtin = builtinClient(name, environment);
   if (builtin !== undefined) return { client: builtin, settings: "built-in" };
   const place = kind === "memory" ? `memory, because ${reason}` : location ?? kind;
@@ -195,7 +195,7 @@ async function findProfile(
       `Sign in with "planet auth login" first, or check the name: there is no profile "${name}" (no ${key} in ${place}).`,
     );
   }
-  return { client: readClient(members, `${key} in ${place}`), settings: key };
+  return { client: readClient(members, `${key} in ${place}`), members, settings: key };
 }
 
 /** The sources: what the program says, the environment, and the file in `opened`. */

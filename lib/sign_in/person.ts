@@ -116,7 +116,7 @@ export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin):
   let outcome: "success" | "failed" = "failed";
   try {
     const redirectUri = listener?.redirectUri ?? login.callbackUrl.replace(/:0(?=[/?]|$)/, "");
-    const url = pending.url(redirectUri);
+    const url = await client.authorizationUrl(pending, redirectUri, signal);
     ui.show?.(
       `To sign in to ${login.applicationName}, open this page in your browser:\n\n  ${url}\n`,
     );
@@ -125,7 +125,7 @@ export async function loginWithAuthorizationCode(login: AuthorizationCodeLogin):
       .catch(() => {});
     ui.showWaiting?.({ leftMs: login.leftMs, signal: over.signal });
     const response = await firstAnswer(login, pending, bound);
-    const tokens = await pending.redeem(response, redirectUri, signal);
+    const tokens = await client.redeem(pending, response, redirectUri, signal);
     outcome = "success";
     return tokens;
   } catch (error) {
@@ -158,7 +158,7 @@ async function bind(
       issuer,
       issuerRequired,
       applicationName,
-      ...(formPost === undefined ? {} : { formPost }),
+      formPost,
       ...(callbackPage === undefined ? {} : { callbackPage }),
     });
   } catch (error) {

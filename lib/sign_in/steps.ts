@@ -71,7 +71,7 @@ const PASSING: readonly string[] = ["network", "server_error", "throttled", "tim
 const receivedAt: WeakMap<DeviceAuthorization, number> = new WeakMap();
 
 function withoutSecret(this: DeviceAuthorization): Record<string, unknown> {
-  return { ...this, device_code: "(secret)" };
+  return { ...this, device_code: "(secret)", code_verifier: "(secret)" };
 }
 
 /** Asks the server for a device and a user code (RFC 8628 §3.1); nothing is shown yet. */
@@ -168,7 +168,7 @@ export async function pollDeviceLogin(
     await clock.sleep(wait, signal);
     const jump = age.pass(wait);
     try {
-      const answer = await client.pollDevice(grant.device_code, signal);
+      const answer = await client.pollDevice(grant, signal);
       if (typeof answer !== "string") return answer;
       if (answer === "slow_down") interval += SLOW_DOWN * 1000;
       if (jump > JUMP_MS) age.ms -= jump;

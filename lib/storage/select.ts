@@ -18,7 +18,8 @@ import {
   runtime,
 } from "../runtime.ts";
 import { FileStorage, openFiles } from "./file.ts";
-import { type KvLike, KvStorage, MemoryStorage } from "./stores.ts";
+import type { KvLike } from "./kv_engine.ts";
+import { KvStorage, MemoryStorage } from "./stores.ts";
 import type { ChosenStorage, ObjectStorageProvider } from "./objects.ts";
 
 /** The options of a session that say where its state is kept. */

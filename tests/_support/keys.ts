@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { noteSecret } from "./watch.ts";
 
@@ -56,4 +57,34 @@ export function testKey(kind: TestKeyKind): TestKey {
   made.set(kind, key);
   noteKey(key.pem);
   return key;
+}
+
+/** How each kind of key signs, by WebCrypto. */
+const SIGNS = {
+  rsa: ["RS256", { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }],
+  "P-256": ["ES256", { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }],
+  "P-384": ["ES384", { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" }],
+  "P-521": ["ES512", { name: "ECDSA", namedCurve: "P-521", hash: "SHA-512" }],
+  ed25519: ["EdDSA", { name: "Ed25519" }],
+} as const;
+
+/** Signs `claims` as a JWT; `header` adds to its header. */
+export async function signJwt(
+  claims: unknown,
+  kind: TestKeyKind = "P-256",
+  header: Record<string, unknown> = {},
+): Promise<string> {
+  const [alg, algorithm] = SIGNS[kind];
+  const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const der = testKey(kind).privateKey.export({ type: "pkcs8", format: "der" });
+  const key = await crypto.subtle.importKey(
+    "pkcs8",
+    new Uint8Array(der),
+    algorithm,
+    false,
+    ["sign"],
+  );
+  const text = `${encode({ alg, ...header })}.${encode(claims)}`;
+  const signature = await crypto.subtle.sign(algorithm, key, new TextEncoder().encode(text));
+  return `${text}.${Buffer.from(signature).toString("base64url")}`;
 }

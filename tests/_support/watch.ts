@@ -90,7 +90,7 @@ const POSTED = ["assertion", "client secret", "code", "device code", "refresh to
 const IN_FILES: Readonly<Record<string, readonly string[]>> = {
   ".planet.json": ["API key", "client secret"],
   "auth_client.json": ["API key", "client secret", "private key"],
-  "token.json": ["ID token", "access token", "refresh token"],
+  "token.json": ["API key", "ID token", "access token", "refresh token"],
 };
 
 /** Shorter ones could be part of any word. */
@@ -393,9 +393,9 @@ class Watch {
   }
 }
 
-/** A file's name, or that of the one that it is about to replace. */
+/** A file's name, that of the one that it is about to replace, or that it had before it was set aside. */
 function baseName(name: string): string {
-  return name.split("/").at(-1)!.replace(/\.[0-9a-f]{32}\.tmp$/, "");
+  return name.split("/").at(-1)!.replace(/\.([0-9a-f]{32}\.tmp|corrupt|replaced)$/, "");
 }
 
 /** A text with its escapes undone, as far as they are some. */

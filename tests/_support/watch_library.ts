@@ -151,7 +151,7 @@ function watchObjects(Class: { readonly name: string; readonly prototype: object
   }
 }
 
-/** Its JSON is meant to be handed to another process, and holds the device code. */
+/** Its JSON is meant to be handed to another process, and holds the device code and the verifier. */
 function rememberDevice(info: unknown): void {
   noteMembers(info);
   const isMeant = (way: string) => way === "JSON.stringify()" || way === "its members";
@@ -159,7 +159,7 @@ function rememberDevice(info: unknown): void {
     "object",
     "DeviceAuthorization",
     info as object,
-    (way) => isMeant(way) ? ["device code"] : [],
+    (way) => isMeant(way) ? ["device code", "verifier"] : [],
   );
 }
 

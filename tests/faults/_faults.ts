@@ -115,7 +115,7 @@ const BY_STATUS: Readonly<Record<number, string>> = {
 /** What a refusal by `status` comes to; `isOAuthError`: with an `error` that can be read. */
 function refused(flow: Flow, status: number, isOAuthError: boolean): Expected {
   if (API.includes(flow)) {
-    const passing = status === 429 || status === 502;
+    const passing = [429, 500, 502, 503, 504].includes(status);
     const requests = passing ? API_RETRIES + 1 : status === 401 ? 2 : 1;
     // Session.fetch() hands the answer on.
     const outcome = flow === "api" ? BY_STATUS[status] ?? "ApiError" : `status ${status}`;
@@ -124,7 +124,9 @@ function refused(flow: Flow, status: number, isOAuthError: boolean): Expected {
   }
   if (status === 429) return failed(flow, "throttled");
   if (status >= 500) return failed(flow, "server_error");
-  return failed(flow, isOAuthError ? "client_rejected" : "malformed_response");
+  // A document that does not exist is none of an endpoint's, whatever stands in its place.
+  const isAbsent = flow === "discovery" && [404, 405, 410].includes(status);
+  return failed(flow, isOAuthError && !isAbsent ? "client_rejected" : "malformed_response");
 }
 
 const HTML = "<!doctype html><title>Oh</title><p>Something else entirely";
@@ -179,6 +181,7 @@ function connection(name: string, misdeed: Misdeed, outcome: string): Fault {
       // Two bytes are soon there.
       if (misdeed.does === "trickle" && flow === "revoke") return ok(flow);
       // Parts that keep coming are no silence: a stream goes on for as long as its reader likes.
+      if (misdeed.does === "trickle" && flow === "api") return ok(flow);
       if (misdeed.does === "trickle" && flow === "api stream") return undefined;
       // What breaks off while it is read is the reader's, who has the answer's head already.
       const half = "when" in misdeed && misdeed.when === "amid";
@@ -228,7 +231,7 @@ const PAUSES: readonly Fault[] = [
       const outcome = flow === "api"
         ? status === 429 ? "TooManyRequests" : "ApiError"
         : `status ${status}`;
-      return failed(flow, outcome, { requests: status === 429 && short ? API_RETRIES + 1 : 1 });
+      return failed(flow, outcome, { requests: short === false ? 1 : API_RETRIES + 1 });
     }
     // A pause that is longer than the life of the codes ends a device login.
     if (flow === "poll") {
@@ -627,8 +630,8 @@ const OWN: readonly [Flow, string, Misdeed, string][] = [
   [
     "api",
     "next page no URL",
-    { does: "answer", body: '{"searches":[],"_links":{"_next":"x"}}' },
-    "ClientError",
+    { does: "answer", body: '{"searches":[],"_links":{"_next":"http://"}}' },
+    "PagingError",
   ],
 ];
 

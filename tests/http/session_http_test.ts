@@ -318,7 +318,7 @@ test("onEvent is told what happens to a request, without its query", async () =>
   );
   await session.request("GET", `/x?token=0123456789abcdef`);
   const url = `${server.environment.apiBaseUrl}/x`;
-  const all = { method: "GET", url };
+  const all = { id: 1, method: "GET", url };
   const waits = events.flatMap((event) => event.type === "pause" ? [event.ms] : []) as [
     number,
     number,
@@ -345,6 +345,7 @@ test("onEvent is told what happens to a request, without its query", async () =>
   ]);
   events.length = 0;
   await Promise.all([session.request("GET", "/a"), session.request("GET", "/b")]);
+  assertEquals(new Set(events.map((event) => "id" in event ? event.id : 0)), new Set([2, 3]));
   const throttled = events.filter(({ type }) => type === "throttling");
   assert(throttled.length > 0 && throttled.every((event) => "ms" in event && event.ms > 0));
   assertThrows(() => new Session(undefined, { onEvent: "console" as never }), TypeError);

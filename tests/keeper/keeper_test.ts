@@ -684,3 +684,11 @@ test("Keeper waits a little after invalid_grant for the sibling that was faster 
   // What found out whether the store can be written is emptied: five methods cannot delete.
   assertEquals(await storage.load(".planet/p/refresh_state.json"), {});
 });
+
+test("Keeper leaves out the marks that Python's SDK leaves in a shared store", async () => {
+  const { make, storage } = world();
+  await storage.save(KEY, { ...stored(100), ___SOPSAwareObjectStorageProvider__storage_type: "x" });
+  assertEquals(await make().authorization(), `Bearer ${secret("a1")}`);
+  const names = Object.keys((await storage.load(KEY))!);
+  assertEquals(names.filter((name) => name.startsWith("___")), []);
+});

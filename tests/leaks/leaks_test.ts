@@ -257,7 +257,11 @@ async function run(
   // Its JSON is meant to be handed to another process.
   for (const [way, text] of views(info)) {
     const isJson = way === "JSON.stringify()" || way === "its members";
-    seen.text(`a device authorization by ${way}`, text, ...(isJson ? ["device code"] : []));
+    seen.text(
+      `a device authorization by ${way}`,
+      text,
+      ...(isJson ? ["device code", "verifier"] : []),
+    );
   }
   const lookAround = async (when: string) => {
     for (const auth of all) {

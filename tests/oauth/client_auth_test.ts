@@ -1,10 +1,15 @@
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
 import { readJwtClaims, TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
-import { type FakeRequest, type FakeServer, fakeServer } from "../_support/fake_server.ts";
+import {
+  type FakeRequest,
+  FakeResponse,
+  type FakeServer,
+  fakeServer,
+} from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 import { testKey } from "../_support/keys.ts";
 
@@ -41,7 +46,7 @@ const session = TokenSet.fromStored(
 /** Every request that a client makes, but for signing in as a service. */
 async function callAll({ client, server }: World): Promise<FakeRequest[]> {
   await client.authorizeDevice();
-  await client.pollDevice(secret("D"));
+  await client.pollDevice({ device_code: secret("D") });
   await client.refresh(session);
   await client.revoke(secret("RT0"), "refresh_token");
   await client.introspect(secret("AT0"), "access_token");
@@ -51,7 +56,7 @@ async function callAll({ client, server }: World): Promise<FakeRequest[]> {
     state: pending.state,
     iss: server.issuer,
   });
-  await pending.redeem(response, "http://127.0.0.1/cb");
+  await client.redeem(pending, response, "http://127.0.0.1/cb");
   return server.requests.filter(({ method }) => method === "POST");
 }
 
@@ -114,7 +119,7 @@ for (
   });
 }
 
-test("OAuthClient with a key signs a fresh assertion for each endpoint (RFC 7523 §2.2)", async () => {
+test("OAuthClient with a key signs a fresh assertion for each request, for the token endpoint (RFC 7523 §2.2, §3)", async () => {
   let loaded = 0;
   const { pem } = testKey("P-256");
   const w = world({
@@ -126,13 +131,14 @@ test("OAuthClient with a key signs a fresh assertion for each endpoint (RFC 7523
   const numbers = new Set<unknown>();
   for (const request of all) {
     assertEquals(proofOf(request), {
+      ...(request.path === "/device" ? {} : { client_id: "app" }),
       client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
       authorization: null,
     });
     const { jti, ...claims } = readJwtClaims(request.form.get("client_assertion")!)!;
     numbers.add(jti);
     const now = START / 1000;
-    const aud = request.url.href;
+    const aud = `${w.server.issuer}/token`;
     assertEquals(claims, { iss: "app", sub: "app", aud, iat: now, exp: now + 300 });
   }
   assertEquals([numbers.size, loaded], [all.length, 1]);
@@ -172,7 +178,10 @@ test("OAuthClient asks a profile's own endpoints, and does not look for others",
   await client.introspect(secret("AT0"), "access_token");
   await client.userinfo(secret("AT0"));
   const pending = await client.authorize();
-  assertEquals(pending.url("http://127.0.0.1/").pathname, "/other-authorize");
+  assertEquals(
+    (await client.authorizationUrl(pending, "http://127.0.0.1/")).pathname,
+    "/other-authorize",
+  );
   assertEquals(server.requests.map(({ path }) => path), [
     "/token",
     "/device",
@@ -196,7 +205,7 @@ test("OAuthClient takes a server by the name that the profile gives it, and by n
 test("OAuthClient sends organization and project_id with a sign-in, and never in place of what it must send", async () => {
   const extra = { organization: "o", project_id: "p", scope: "admin", client_id: "evil" };
   const { client, server } = world({ extra });
-  const url = (await client.authorize()).url("http://127.0.0.1/");
+  const url = await client.authorizationUrl(await client.authorize(), "http://127.0.0.1/");
   await client.authorizeDevice();
   await client.clientCredentials();
   await client.refresh(session);
@@ -215,4 +224,137 @@ test("OAuthClient asks who is signed in, and refuses an answer that does not say
   const none = await assertRejects(() => world({}).client.userinfo(secret("AT0")), AuthError);
   assertEquals(none.code, "client_rejected");
   assert(none.message.includes("userinfo endpoint"), none.message);
+});
+
+const ID = "app";
+const BOTH = ["client_secret_basic", "client_secret_post"];
+const SECRET = "a-secret-of-some-length";
+const AMBIGUOUS = "a+secret-of-some-length";
+
+/** Where a request has its secret. */
+function placeOf({ form, headers }: FakeRequest): string {
+  if (form.has("client_secret")) return "body";
+  return headers.has("authorization") ? "header" : "none";
+}
+
+const PLACES: readonly [
+  string,
+  readonly string[] | undefined,
+  Partial<OAuthClientOptions>,
+  string,
+][] = [
+  ["a person's client, both offered", BOTH, {}, "header"],
+  ["a person's client, nothing said", undefined, {}, "header"],
+  ["a person's client, only the body offered", ["client_secret_post"], {}, "body"],
+  [
+    "a secret that servers read differently, both offered",
+    BOTH,
+    { clientSecret: AMBIGUOUS },
+    "body",
+  ],
+  ["a service account, both offered", BOTH, { isServiceAccount: true }, "body"],
+  ["a service account, nothing said", undefined, { isServiceAccount: true }, "body"],
+  ["a service account, only the header offered", ["client_secret_basic", "none"], {
+    isServiceAccount: true,
+  }, "header"],
+  ["a service account, neither offered", ["private_key_jwt"], { isServiceAccount: true }, "body"],
+  [
+    "authMethod client_secret_post",
+    ["client_secret_basic"],
+    { authMethod: "client_secret_post" },
+    "body",
+  ],
+  ["authMethod client_secret_basic", BOTH, {
+    authMethod: "client_secret_basic",
+    isServiceAccount: true,
+  }, "header"],
+  ["authMethod none", BOTH, { authMethod: "none" }, "none"],
+];
+for (const [what, methods, more, place] of PLACES) {
+  test(`OAuthClient has its secret in the ${place} of every request: ${what} (RFC 8414 §2)`, async () => {
+    const metadata = { token_endpoint_auth_methods_supported: methods };
+    const w = world({ clientId: ID, clientSecret: SECRET, ...more }, metadata);
+    const requests = [...await callAll(w)];
+    if (more.isServiceAccount) {
+      await w.client.clientCredentials();
+      requests.push(w.server.requests.at(-1)!);
+    }
+    assertEquals(requests.map(placeOf), Array(more.isServiceAccount ? 7 : 6).fill(place));
+  });
+}
+
+test("OAuthClient refuses an authMethod that it has nothing for", () => {
+  for (
+    const authMethod of ["client_secret_basic", "client_secret_post", "private_key_jwt"] as const
+  ) {
+    const error = assertThrows(() => world({ authMethod }), AuthError);
+    assertEquals(error.code, "invalid_argument");
+    assert(error.message.includes(authMethod), error.message);
+  }
+});
+
+/** A server that takes the secret in one place only, `nowhere` if it knows another one. */
+function strict(place: "body" | "header" | "nowhere", more: Partial<OAuthClientOptions> = {}) {
+  const refused = new FakeResponse(401, { error: "invalid_client" }, {
+    "www-authenticate": "Basic",
+  });
+  const w = world({ clientSecret: SECRET, ...more }, {
+    token_endpoint_auth_methods_supported: BOTH,
+  });
+  w.server.options.token = (request) =>
+    placeOf(request) === place ? { access_token: secret("AT"), token_type: "Bearer" } : refused;
+  w.server.options.revoke = (request) =>
+    placeOf(request) === place ? new FakeResponse(200) : refused;
+  const places = () =>
+    w.server.requests.splice(0).filter(({ method }) => method === "POST").map(placeOf);
+  return { ...w, places };
+}
+
+test("OAuthClient tries the other place for a refused secret once, and stays with what works (RFC 6749 §5.2)", async () => {
+  const person = strict("body");
+  await person.client.refresh(session);
+  assertEquals(person.places(), ["header", "body"]);
+  await person.client.revoke(secret("RT0"), "refresh_token");
+  await person.client.refresh(session);
+  assertEquals(person.places(), ["body", "body"]);
+  const service = strict("header");
+  await service.client.clientCredentials();
+  await service.client.revoke(secret("RT0"), "refresh_token");
+  assertEquals(service.places(), ["body", "header", "header"]);
+});
+
+test("OAuthClient asks no third time for a secret that is wrong, nor two times after that", async () => {
+  const { client, places } = strict("nowhere");
+  for (const expected of [["header", "body"], ["header"], ["header"]]) {
+    const error = await assertRejects(() => client.refresh(session), AuthError);
+    assertEquals([error.code, error.oauthError], ["client_rejected", "invalid_client"]);
+    assertEquals(places(), expected);
+  }
+});
+
+test("OAuthClient finds the place for its secret once for calls at the same time", async () => {
+  const { client, places } = strict("body");
+  await Promise.all([1, 2, 3, 4].map(() => client.refresh(session)));
+  assertEquals(places().sort(), [...Array(4).fill("body"), ...Array(4).fill("header")]);
+  await client.refresh(session);
+  assertEquals(places(), ["body"]);
+});
+
+test("OAuthClient tries no other place if it was told one, if none is offered, or for another refusal", async () => {
+  const told = strict("body", { authMethod: "client_secret_basic" });
+  await assertRejects(() => told.client.refresh(session), AuthError);
+  assertEquals(told.places(), ["header"]);
+  for (const methods of [undefined, ["client_secret_basic"]]) {
+    const metadata = { token_endpoint_auth_methods_supported: methods };
+    const { client, server } = world({ clientSecret: SECRET }, metadata);
+    server.options.token = ["invalid_client"];
+    await assertRejects(() => client.refresh(session), AuthError);
+    assertEquals(server.to("/token").length, 1);
+  }
+  for (const refusal of ["invalid_grant", "unauthorized_client", "invalid_request"]) {
+    const { client, server } = strict("nowhere");
+    server.options.token = [refusal];
+    await assertRejects(() => client.refresh(session), AuthError);
+    assertEquals(server.to("/token").length, 1, refusal);
+  }
 });

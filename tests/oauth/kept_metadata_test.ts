@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
 import { AuthError } from "../../lib/errors.ts";
 import { OAuthClient, type OAuthClientOptions } from "../../lib/oauth/client.ts";
-import type { MetadataStore } from "../../lib/oauth/server_metadata.ts";
+import type { MetadataStore } from "../../lib/oauth/server.ts";
 import { MemoryStorage } from "../../lib/storage/stores.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
@@ -277,7 +277,7 @@ test("OAuthClient reads the discovery document again after a day in the same pro
   await client.clientCredentials();
   assertEquals(count(), 2);
   // What is old serves while there is nothing newer.
-  server.options.discovery = [new FakeResponse(404)];
+  server.options.discovery = [new FakeResponse(403)];
   clock.advance(DAY_MS);
   await client.clientCredentials();
   assertEquals(count(), 3);

@@ -1,40 +1,62 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { generateKeyPairSync } from "node:crypto";
+import process from "node:process";
 import { AuthError } from "../../lib/errors.ts";
-import { importSigner, type Signer } from "../../lib/oauth/private_key.ts";
+import { ClientAuthentication, type PrivateKeyPem } from "../../lib/oauth/client_auth.ts";
 import { TokenValidator } from "../../lib/oauth/token_validator.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { type TestKey, testKey, type TestKeyKind } from "../_support/keys.ts";
 
 const NOW = 1_700_000_000;
-const CLAIMS = { iss: "https://a.test/", aud: "b", exp: NOW + 60, sub: "s" };
+const TOKEN_ENDPOINT = "https://a.test/token";
 
-/** Checks what a signer signs with the public half of its key. */
-async function accepts({ jwk }: TestKey, signer: Signer): Promise<unknown> {
-  const validator = new TokenValidator(
-    () => Promise.resolve([{ ...jwk, alg: signer.algorithm } as never]),
-    () => NOW * 1000,
-  );
-  const token = await signer.sign(CLAIMS);
-  return await validator.validate(token, { issuer: "https://a.test/", audience: "b" });
+/** What a client with this key proves itself with, to a server that takes `algorithms`. */
+async function assertionBy(source: PrivateKeyPem, algorithms?: string[]): Promise<string> {
+  const privateKey = () => Promise.resolve(source);
+  const proof = new ClientAuthentication("app", { privateKey }, () => NOW * 1000).forCall();
+  const server = {
+    issuer: "https://a.test/",
+    token_endpoint: TOKEN_ENDPOINT,
+    ...(algorithms && { token_endpoint_auth_signing_alg_values_supported: algorithms }),
+  };
+  const body = new URLSearchParams();
+  await proof.add(server, { client_id: "app" }, body, new Headers());
+  return body.get("client_assertion")!;
 }
 
-const ALGORITHMS: readonly [TestKeyKind, string, readonly string[]][] = [
-  ["rsa", "RS256", []],
+/** Checks an assertion with the public half of its key; the answer is its algorithm. */
+async function algorithmOf({ jwk }: TestKey, assertion: string): Promise<unknown> {
+  const head = assertion.split(".")[0]!.replaceAll("-", "+").replaceAll("_", "/");
+  const { alg, ...header } = JSON.parse(atob(head));
+  assertEquals(header, { typ: "JWT" });
+  const keys = [{ ...jwk, alg } as never];
+  const validator = new TokenValidator(() => Promise.resolve(keys), () => NOW * 1000);
+  const demands = { issuer: "app", audience: TOKEN_ENDPOINT };
+  const { jti, ...claims } = await validator.validate(assertion, demands);
+  assert(String(jti).length >= 22);
+  const times = { iat: NOW, exp: NOW + 300 };
+  assertEquals(claims, { iss: "app", sub: "app", aud: TOKEN_ENDPOINT, ...times });
+  return alg;
+}
+
+const ALGORITHMS: readonly [TestKeyKind, string, string[]?][] = [
+  ["rsa", "RS256"],
   ["rsa", "RS256", ["ES256", "PS256", "RS256"]],
   ["rsa", "PS256", ["PS256", "ES256"]],
   ["rsa", "RS512", ["RS512"]],
-  ["P-256", "ES256", []],
-  ["P-384", "ES384", []],
-  ["P-521", "ES512", []],
-  ["ed25519", "EdDSA", []],
+  ["P-256", "ES256"],
+  ["P-384", "ES384"],
+  ["P-521", "ES512"],
+  ["ed25519", "EdDSA"],
+  ["ed25519", "EdDSA", ["EdDSA", "RS256"]],
+  ["ed25519", "Ed25519", ["Ed25519", "RS256"]],
 ];
 for (const [kind, algorithm, accepted] of ALGORITHMS) {
-  test(`importSigner() signs by ${algorithm} with ${kind}, where the server takes ${accepted.join(", ") || "what it takes"}`, async () => {
+  test(`ClientAuthentication signs by ${algorithm} with ${kind}, if the server takes ${accepted?.join(", ") ?? "what it takes"}`, async () => {
     const key = testKey(kind);
-    const signer = await importSigner({ pem: key.pem, name: "k" }, accepted);
-    assertEquals(signer.algorithm, algorithm);
-    assertEquals(await accepts(key, signer), CLAIMS);
+    const assertion = await assertionBy({ pem: key.pem, name: "k" }, accepted);
+    assertEquals(await algorithmOf(key, assertion), algorithm);
   });
 }
 
@@ -66,10 +88,10 @@ const FORMS: readonly [
   ],
 ];
 for (const [what, kind, form] of FORMS) {
-  test(`importSigner() reads ${what} (RFC 5958, RFC 8018)`, async () => {
+  test(`ClientAuthentication reads a key in ${what} (RFC 5958, RFC 8018)`, async () => {
     const key = testKey(kind);
-    const signer = await importSigner({ name: "k", ...form(key) }, []);
-    assertEquals(await accepts(key, signer), CLAIMS);
+    const assertion = await assertionBy({ name: "k", ...form(key) });
+    assertEquals(await algorithmOf(key, assertion), kind === "rsa" ? "RS256" : "ES256");
   });
 }
 
@@ -110,12 +132,20 @@ const BAD: readonly [string, () => { pem: string; password?: string }, string][]
     }),
     "damaged",
   ],
+  ["a short RSA key", () => {
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+    return { pem: String(privateKey.export({ type: "pkcs8", format: "pem" })) };
+  }, "1024 bits"],
+  ["a key of another kind", () => {
+    const { privateKey } = generateKeyPairSync("x25519");
+    return { pem: String(privateKey.export({ type: "pkcs8", format: "pem" })) };
+  }, "no RSA, EC"],
 ];
 for (const [what, make, said] of BAD) {
-  test(`importSigner() refuses ${what}, and shows neither key nor password`, async () => {
+  test(`ClientAuthentication refuses ${what} as a key, and shows neither key nor password`, async () => {
     const source = make();
     const error = await assertRejects(
-      () => importSigner({ name: "the key", ...source }, []),
+      () => assertionBy({ name: "the key", ...source }),
       AuthError,
     );
     assertEquals(error.code, "invalid_argument");
@@ -124,3 +154,22 @@ for (const [what, make, said] of BAD) {
     assert(!/SECRET|MII/.test(error.message), error.message);
   });
 }
+
+test("ClientAuthentication says how to convert a key that needs node:crypto, if the runtime has none", async () => {
+  const key = testKey("rsa");
+  const forms = FORMS.filter(([what]) => /PKCS#1|SEC 1|encrypted/.test(what));
+  const found = process.getBuiltinModule;
+  process.getBuiltinModule = (() => undefined) as never;
+  try {
+    for (const [what, kind, form] of forms) {
+      const source = { name: "the key", ...form(testKey(kind)) };
+      const error = await assertRejects(() => assertionBy(source), AuthError);
+      assertEquals(error.code, "invalid_argument", what);
+      assert(error.message.includes("openssl pkcs8 -topk8 -nocrypt"), error.message);
+      assert(!error.message.includes("MII") && error.cause === undefined);
+    }
+    assertEquals(await algorithmOf(key, await assertionBy({ pem: key.pem, name: "k" })), "RS256");
+  } finally {
+    process.getBuiltinModule = found;
+  }
+});

@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join, posix, sep } from "node:path";
@@ -149,10 +149,16 @@ class Registry {
     try {
       const here = ["--quiet", "--no-config", "--no-lock"];
       const names = sources.map((path) => `.${path}`);
+      // A deno.json counts in spite of --no-config, and Deno's own types do not bear all strictness.
+      const bare = join(made, ".source");
+      await cp(join(folder, version), bare, { recursive: true });
+      const config = await readJson<{ compilerOptions?: object }>(join(bare, "deno.json"));
+      delete config.compilerOptions;
+      await writeFile(join(bare, "deno.json"), JSON.stringify(config));
       const transpile = (...more: string[]) =>
         runCommand(
           [Deno.execPath(), "transpile", ...here, ...more, "--outdir", made, ...names],
-          { cwd: join(folder, version) },
+          { cwd: bare },
         );
       // Deno writes no declarations if what is exported leads into another package.
       const isTyped = (await transpile("--declaration")).code === 0;

@@ -129,7 +129,8 @@ export async function authorizationServer(
     const day = 86_400;
     const provider = new Provider(issuer, {
       adapter: (model: string) => state.adapter(model),
-      jwks: { keys: [{ ...key, kid: KEY_ID, alg: "RS256", use: "sig" }] },
+      // Its public half is published with the same members, and is not for signing.
+      jwks: { keys: [{ ...key, key_ops: undefined, kid: KEY_ID, alg: "RS256", use: "sig" }] },
       cookies: { keys: ["sandbox-only"] },
       clients,
       scopes: ["openid", "offline_access", "profile", "email", "planet"],

@@ -182,6 +182,8 @@ export interface RunOptions {
   readonly args?: readonly string[];
   /** Whether the person follows the page that is shown, as without a browser; default false. */
   readonly follow?: boolean;
+  /** More variables of the environment. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** What is run in the place of the runtime with the example's file and flags. */
   readonly command?: readonly string[];
 }
@@ -196,7 +198,7 @@ export async function runExample(
   const [program, ...flags] = options.command ?? await exampleCommand(name, runtime, world);
   const child = spawn(program!, [...flags, ...args], {
     cwd: world.home,
-    env: exampleEnvironment(world),
+    env: { ...exampleEnvironment(world), ...options.variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const texts = { stdout: "", stderr: "" };

@@ -34,14 +34,22 @@ function world(ui: LoginUI = {}, more: Partial<AuthorizationCodeLogin> = {}): Wo
   let closed = 0;
   const pending: PendingAuthorization = {
     state: "the-state",
+    nonce: "the-nonce",
+    code_verifier: "the-verifier",
     issuer: "https://login.test/",
     issuerRequired: false,
-    url: (redirectUri) => {
+    formPost: false,
+  };
+  const client: Pick<OAuthClient, "authorizationUrl" | "authorize" | "redeem"> = {
+    authorize: () => Promise.resolve(pending),
+    authorizationUrl: (given, redirectUri) => {
+      assertEquals(given, pending);
       const url = new URL("https://login.test/authorize");
       url.searchParams.set("redirect_uri", redirectUri);
-      return url;
+      return Promise.resolve(url);
     },
-    redeem: (response, redirectUri) => {
+    redeem: (given, response, redirectUri) => {
+      assertEquals(given, pending);
       redeemed.push({ ...Object.fromEntries(response), redirectUri });
       return Promise.resolve(TOKENS);
     },
@@ -64,7 +72,7 @@ function world(ui: LoginUI = {}, more: Partial<AuthorizationCodeLogin> = {}): Wo
     hear: (query) => heard.resolve(new URLSearchParams(query)),
     closed: () => closed,
     login: {
-      client: { authorize: () => Promise.resolve(pending) } as unknown as OAuthClient,
+      client: client as OAuthClient,
       clock: fakeClock(),
       ui: {
         show: (message) => shown.push(message),

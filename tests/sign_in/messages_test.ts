@@ -152,7 +152,7 @@ const SCENES: Record<string, () => Promise<unknown>> = {
     });
     const pending = await client.authorize();
     const other = new URLSearchParams({ code: "c", state: "of another sign-in" });
-    await pending.redeem(other, "http://127.0.0.1:1/cb");
+    await client.redeem(pending, other, "http://127.0.0.1:1/cb");
   },
   throttled: device([], { device: [new FakeResponse(429)] }),
   timeout: () => impatiently(device([], { device: [HANG] })),

@@ -40,7 +40,7 @@ storeContract("EncryptedStorage over MemoryStorage", async () => {
   return {
     storage: new EncryptedStorage(inner, key),
     sibling: new EncryptedStorage(inner, key),
-    spoil: (name) => inner.save(name, { access_token: "in clear" }),
+    spoil: (name) => inner.save(name, { "in": "clear" }),
     close: () => {},
   };
 });
@@ -49,7 +49,7 @@ storeContract("EncryptedStorage over five methods", async () => {
   const [inner, key] = [withFiveMethods(new MemoryStorage()), await newKey()];
   return {
     storage: new EncryptedStorage(inner, key),
-    spoil: (name) => inner.save(name, { access_token: "in clear" }),
+    spoil: (name) => inner.save(name, { "in": "clear" }),
     close: () => {},
   };
 }, { fiveMethods: true });
