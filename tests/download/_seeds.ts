@@ -21,7 +21,7 @@ import {
   startStorage,
 } from "./_server.ts";
 
-/** What may be lost with a break: what the systems and the runtime hold. */
+/** What may be lost with a break: what the runtime holds. */
 const BUFFER = 256 << 10;
 
 /** What became of many downloads. */
@@ -141,7 +141,10 @@ async function downloadSeed(seed: number, tally: Tally): Promise<void> {
       );
       assert(isChanged || !(isFile || isResumable), String(failed));
     }
-    if (isResumable && !isChanged) {
+    // With a reset the system drops what it holds for the reader, and that may be all.
+    const isReset = breaks.slice(0, breaks.length - storage.breaks.length)
+      .some(({ how }) => how === "reset");
+    if (isResumable && !isChanged && !isReset) {
       const beyond = storage.sent - size;
       tally.size += size;
       tally.sent += storage.sent;
