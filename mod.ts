@@ -111,7 +111,14 @@ export type { LoginOptions } from "./lib/sign_in/person.ts";
 export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
-export { Planet } from "./lib/planet.ts";
+export { Planet, terminalProgress } from "./lib/planet.ts";
+export type {
+  DownloadedFile,
+  DownloadOptions,
+  DownloadProgress,
+  OpenDownloadOptions,
+  OpenedDownload,
+} from "./lib/download/download.ts";
 export type { ProfileEntry } from "./lib/profiles/profiles.ts";
 export type { Authorizer } from "./lib/http/plan.ts";
 export type {

@@ -516,7 +516,7 @@ function extended(value: string | undefined): string | undefined {
 
 /** The text that bytes, one a character, are in UTF-8; `undefined` if they are none. */
 function utf8(bytes: string): string | undefined {
-  if (/[^\x00-\xff]/.test(bytes)) return undefined; // deno-lint-ignore-line no-control-regex
+  if (/[\u0100-\uffff]/.test(bytes)) return undefined;
   try {
     const codes = Uint8Array.from(bytes, (one) => one.charCodeAt(0));
     return new TextDecoder("utf-8", { fatal: true }).decode(codes);

@@ -44,7 +44,7 @@ function minutes(ms: number): string {
 }
 
 /** Takes control characters out of what others wrote: on a terminal they are commands. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, " ");
 }

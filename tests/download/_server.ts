@@ -132,7 +132,7 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
     const body = gzip ? gzipSync(plain) : plain;
     const wanted = /^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1];
     const isSame = headers["if-range"] === undefined || !ifRange ||
-      headers["if-range"] === (etag ?? lastModified);
+      [etag, lastModified].includes(headers["if-range"]);
     const from = ranges && wanted !== undefined && isSame ? Number(wanted) : 0;
     const isPart = ranges && wanted !== undefined && isSame;
     one.status = !isPart ? 200 : from < body.length ? 206 : 416;
