@@ -72,13 +72,6 @@ export {
   type GeometryRelation,
   type SearchFilter,
 } from "./lib/clients/data_filter.ts";
-export type {
-  DownloadedFile,
-  DownloadOptions,
-  DownloadProgress,
-  OpenDownloadOptions,
-  OpenedDownload,
-} from "./lib/download/download.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/runtime.ts";
 export {

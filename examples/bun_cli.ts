@@ -3,7 +3,7 @@
 // bun run examples/bun_cli.ts login
 // As one file: bun build --compile --outfile my-planet examples/bun_cli.ts
 import process from "node:process";
-import { Auth, dataFilter, Planet, PlanetError } from "../mod.ts";
+import { Auth, dataFilter, Planet, PlanetError, terminalProgress } from "../mod.ts";
 import { callbackUrl, clientId, environment } from "./_environment.ts";
 
 const USAGE = `Usage: my-planet login [--device] | logout | whoami | token | searches
@@ -43,9 +43,7 @@ async function download([itemType, itemId, assetType, directory]: string[]): Pro
   const ready = await data.waitAsset(asset, { onState: (state) => console.error(state) });
   const { path } = await data.downloadAsset(ready, {
     directory,
-    onProgress({ name, received, total }) {
-      console.error(`${name}: ${received} of ${total ?? "?"} bytes`);
-    },
+    onProgress: terminalProgress(),
   });
   console.log(path);
 }

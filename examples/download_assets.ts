@@ -2,7 +2,14 @@
 // account. What is there already is not fetched again; a download that broke off goes on.
 // The storage that Planet's downloads lead to may be on another host: the error then names it.
 // deno run --allow-net=services.sentinel-hub.com,api.planet.com,storage.googleapis.com --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,PL_CLIENT_SECRET --allow-read=images --allow-write=images examples/download_assets.ts
-import { Auth, dataFilter, IncompleteError, Planet, PlanetError } from "../mod.ts";
+import {
+  Auth,
+  dataFilter,
+  IncompleteError,
+  Planet,
+  PlanetError,
+  terminalProgress,
+} from "../mod.ts";
 import { environment, serviceAccount } from "./_environment.ts";
 
 const auth = Auth.fromOAuthM2M({ ...serviceAccount(), saveStateToStorage: false, environment });
@@ -22,9 +29,7 @@ try {
   const files = await data.fetchAssets(items, "ortho_analytic_4b", {
     directory: "images",
     onState: (state, item) => console.error(`${item.id} is ${state}`),
-    onProgress({ name, received, total }) {
-      if (received === total) console.error(`${name}: ${received} bytes`);
-    },
+    onProgress: terminalProgress(),
   });
   for (const { kept, md5, path } of files) console.log(path, md5, kept ? "kept" : "new");
 } catch (error) {

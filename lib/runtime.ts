@@ -125,11 +125,6 @@ export function homeVariable(): string {
   return operatingSystem() === "windows" ? "USERPROFILE" : "HOME";
 }
 
-/** A module of Node's by its name, such as `node:crypto`; `undefined` if the runtime has none. */
-export function builtinModule(name: string): unknown {
-  return globals.process?.getBuiltinModule?.(name);
-}
-
 function nodeFiles(): NodeFiles {
   return globals.process!.getBuiltinModule!("node:fs/promises") as NodeFiles;
 }

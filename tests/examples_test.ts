@@ -47,6 +47,7 @@ const OTHERS = [
   "edge_m2m_kv",
   "edge_stream_asset",
   "edge_worker",
+  "log_requests",
   "unstorage_provider",
 ];
 
