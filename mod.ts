@@ -32,10 +32,19 @@ export type {
 } from "./lib/setup.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
+export type { ClientOptions, UnknownState, WaitOptions } from "./lib/clients/calls.ts";
 export type {
-  ClientOptions,
+  Asset,
+  AssetLinks,
+  AssetStatus,
+  CoverageRequest,
   DataAPI,
+  DownloadAssetOptions,
+  FetchAssetsOptions,
+  FetchedAsset,
   Item,
+  ItemCoverage,
+  ItemProperties,
   ItemSort,
   ListSearchesOptions,
   PageOptions,
@@ -45,9 +54,24 @@ export type {
   SearchListSort,
   SearchRequest,
   SearchType,
+  Stats,
+  StatsInterval,
+  StatsRequest,
 } from "./lib/clients/data.ts";
-export { type ClientClass, DataClient } from "./lib/clients/lazy.ts";
-export type { GeometryLike } from "./lib/clients/geometry.ts";
+export {
+  type Bounds,
+  collect,
+  type DataFilter,
+  dataFilter,
+  type FeatureCollection,
+  type FeatureLike,
+  type FilterBounds,
+  type FilterTime,
+  type Geometry,
+  type GeometryLike,
+  type GeometryRelation,
+  type SearchFilter,
+} from "./lib/clients/data_filter.ts";
 export type { CallbackPage, CallbackPageKind, RenderCallbackPage } from "./lib/callback/handler.ts";
 export type { Clock } from "./lib/runtime.ts";
 export {
@@ -60,12 +84,16 @@ export {
   BadQuery,
   ClientError,
   Conflict,
+  DownloadError,
+  type DownloadErrorCode,
   FeatureError,
   GeoJSONError,
+  IncompleteError,
   InvalidAPIKey,
   MissingResource,
   NoPermission,
   PagingError,
+  type PartFailure,
   PlanetError,
   ServerError,
   TooManyRequests,
@@ -80,7 +108,14 @@ export type {
 } from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
-export { Planet } from "./lib/planet.ts";
+export { Planet, terminalProgress } from "./lib/planet.ts";
+export type {
+  DownloadedFile,
+  DownloadOptions,
+  DownloadProgress,
+  OpenDownloadOptions,
+  OpenedDownload,
+} from "./lib/download/download.ts";
 export type { ProfileEntry } from "./lib/profiles/profiles.ts";
 export type { Authorizer } from "./lib/http/plan.ts";
 export type {
@@ -91,7 +126,7 @@ export type {
   RequestOptions,
   SessionLike,
 } from "./lib/http/requester.ts";
-export { Session, type SessionHttpOptions } from "./lib/session.ts";
+export { type ClientClass, DataClient, Session, type SessionHttpOptions } from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,

@@ -1,18 +1,52 @@
-// A small command line tool: login [--device], logout, whoami, token, searches.
+// A small command line tool: login [--device], logout, whoami, token, searches, search, download.
 // State is in ~/.planet, as the planet command line has it.
 // bun run examples/bun_cli.ts login
 // As one file: bun build --compile --outfile my-planet examples/bun_cli.ts
 import process from "node:process";
-import { ApiError, Auth, AuthError, Planet, Session } from "../mod.ts";
+import { Auth, dataFilter, Planet, PlanetError, terminalProgress } from "../mod.ts";
 import { callbackUrl, clientId, environment } from "./_environment.ts";
 
-const USAGE = "Usage: my-planet login [--device] | logout | whoami | token | searches";
+const USAGE = `Usage: my-planet login [--device] | logout | whoami | token | searches
+       my-planet search ITEM_TYPE             ten images with a clear sky
+       my-planet download ITEM_TYPE ITEM_ID ASSET_TYPE [FOLDER]`;
 
 const [command, ...flags] = process.argv.slice(2);
 const who = { clientId: clientId(), profileName: "example-bun-cli", environment };
 const auth = flags.includes("--device")
   ? Auth.fromOAuthUserDeviceCode(who)
   : Auth.fromOAuthUserAuthCode({ ...who, callbackUrl });
+const { data } = new Planet(auth);
+
+/** Lists images, the latest first. */
+async function search(itemType: string): Promise<void> {
+  const searchFilter = dataFilter.and([
+    dataFilter.range("cloud_cover", { lt: 0.1 }),
+    dataFilter.permission(),
+  ]);
+  const itemTypes = [itemType];
+  for await (
+    const { id, properties } of data.search({
+      itemTypes,
+      searchFilter,
+      sort: "acquired desc",
+      limit: 10,
+    })
+  ) {
+    console.log(`${id}  ${properties.acquired}`);
+  }
+}
+
+/** Downloads an asset, which may have to be made available before; a second run goes on. */
+async function download([itemType, itemId, assetType, directory]: string[]): Promise<void> {
+  const asset = await data.getAsset(itemType!, itemId!, assetType!);
+  await data.activateAsset(asset);
+  const ready = await data.waitAsset(asset, { onState: (state) => console.error(state) });
+  const { path } = await data.downloadAsset(ready, {
+    directory,
+    onProgress: terminalProgress(),
+  });
+  console.log(path);
+}
 
 /** Does what the command says; the answer is the exit code. */
 async function main(): Promise<number> {
@@ -31,21 +65,28 @@ async function main(): Promise<number> {
       console.log(await auth.accessToken());
       return 0;
     case "searches":
-      for await (const search of new Planet(new Session(auth)).data.listSearches({ limit: 0 })) {
+      for await (const search of data.listSearches({ limit: 0 })) {
         console.log(`${search.id}  ${search.name}`);
       }
       return 0;
-    default:
-      console.error(USAGE);
-      return 2;
+    case "search":
+      if (flags.length !== 1) break;
+      await search(flags[0]!);
+      return 0;
+    case "download":
+      if (flags.length < 3) break;
+      await download(flags);
+      return 0;
   }
+  console.error(USAGE);
+  return 2;
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
   // What these errors say is meant for the person, and holds no secret.
-  if (!(error instanceof AuthError || error instanceof ApiError)) throw error;
+  if (!(error instanceof PlanetError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

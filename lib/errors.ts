@@ -228,6 +228,32 @@ export class ClientError extends PlanetError {
   override readonly name: string = "ClientError";
 }
 
+/** Why a download failed. A value changes its meaning only in a major release. */
+export type DownloadErrorCode =
+  | "changed"
+  | "file_denied"
+  | "file_exists"
+  | "file_failed"
+  | "incomplete"
+  | "malformed_response"
+  | "unsafe_name"
+  | "wrong_digest"
+  | "wrong_size";
+
+/** A download failed although the server answered, or its file could not be kept; `code` says why. */
+export class DownloadError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "DownloadError";
+  /** Machine-readable reason. */
+  readonly code: DownloadErrorCode;
+
+  /** Creates an error; `message` says what to do, and names the file. */
+  constructor(code: DownloadErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /** A paged answer leads back to a page already seen, or is no page at all. */
 export class PagingError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
@@ -246,6 +272,41 @@ export class FeatureError extends ClientError {
   override readonly name: string = "FeatureError";
 }
 
+/** What failed of several things that were asked for at once. */
+export interface PartFailure {
+  /** What it is: an item, a file. */
+  readonly name: string;
+  /** Why. */
+  readonly error: unknown;
+}
+
+/** Some of several things failed; the others are done. */
+export class IncompleteError extends PlanetError {
+  /** Class name, a literal so that minifying cannot change it. */
+  override readonly name: string = "IncompleteError";
+  /** What failed, and why. */
+  readonly failures: readonly PartFailure[];
+  /** What became of the others. */
+  readonly results: readonly unknown[];
+
+  /** Creates an error that names what failed, at most three of it in its message. */
+  constructor(failures: readonly PartFailure[], results: readonly unknown[]) {
+    const named = failures.slice(0, 3).map(({ error, name }) =>
+      `${name} (${error instanceof Error ? error.message : String(error)})`
+    );
+    const more = failures.length > 3 ? `, and ${failures.length - 3} more` : "";
+    super(
+      `Run it again for what is missing: ${failures.length} of ${
+        failures.length + results.length
+      } ` +
+        `failed, ${named.join(", ")}${more}.`,
+      { cause: failures[0]?.error },
+    );
+    this.failures = failures;
+    this.results = results;
+  }
+}
+
 const CLASSES = {
   PlanetError,
   AuthError,
@@ -259,9 +320,11 @@ const CLASSES = {
   ServerError,
   BadGateway,
   ClientError,
+  DownloadError,
   PagingError,
   GeoJSONError,
   FeatureError,
+  IncompleteError,
 };
 for (const [kind, { prototype }] of Object.entries(CLASSES)) {
   Object.defineProperty(prototype, KIND, { value: kind });

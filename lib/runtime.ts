@@ -73,9 +73,13 @@ export function isPermissionError(error: unknown): boolean {
 export function netRefusal(cause: unknown, url: string): AuthError | undefined {
   if (!isPermissionError(cause)) return undefined;
   const { host, origin } = new URL(url);
+  // Where a redirect leads, only Deno's own message tells.
+  const [, refused = host] = /net access to "([^"]+?)(?::443|:80)?"/.exec(String(cause)) ?? [];
   return new AuthError(
     "unsupported_runtime",
-    `Run with --allow-net=${host}: this program may not connect to ${origin}.`,
+    `Run with --allow-net=${refused}: this program may not connect to ${
+      refused === host ? origin : refused
+    }.`,
     { cause },
   );
 }
@@ -119,11 +123,6 @@ export function operatingSystem(): string {
 /** Name of the variable that holds the home directory. */
 export function homeVariable(): string {
   return operatingSystem() === "windows" ? "USERPROFILE" : "HOME";
-}
-
-/** A module of Node's by its name, such as `node:crypto`; `undefined` if the runtime has none. */
-export function builtinModule(name: string): unknown {
-  return globals.process?.getBuiltinModule?.(name);
 }
 
 function nodeFiles(): NodeFiles {
@@ -175,6 +174,14 @@ export async function namesIn(
   } catch {
     return undefined;
   }
+}
+
+/**
+ * A module of Node, if this runtime has it, without an import that a bundler would see. Under Deno that
+ * loads Node's compatibility layer.
+ */
+export function builtinModule<Module>(name: string): Module | undefined {
+  return globals.process?.getBuiltinModule?.(name) as Module | undefined;
 }
 
 /** Lets the program end although `timer` waits. */

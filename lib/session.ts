@@ -1,21 +1,27 @@
 /**
  * `Session`: calls Planet's APIs with the credentials of an `Auth`, through bad moments.
  *
- * A facade: the requests are those of `http/`, the clients those of `clients/`,
- * both loaded when they are first used.
+ * A facade: the requests are those of `http/`, the clients those of `clients/`, both loaded when they
+ * are first used. Until then small classes stand in for the clients.
  *
  * @module
  */
 
 import type { Auth } from "./auth.ts";
-import type { ClientOptions, DataAPI } from "./clients/data.ts";
-import { DataClient } from "./clients/lazy.ts";
+import type { ClientOptions } from "./clients/calls.ts";
+import type { DataAPI } from "./clients/data.ts";
 import { ClientError, type JsonObject } from "./errors.ts";
 import type { SessionEvent } from "./events.ts";
 import type { FetchLike } from "./exchange.ts";
 import { asFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/plan.ts";
-import type { ListOptions, OpenOptions, Requester, RequestOptions } from "./http/requester.ts";
+import type {
+  ListOptions,
+  OpenOptions,
+  Requester,
+  RequestOptions,
+  SessionLike,
+} from "./http/requester.ts";
 import { type Clock, systemClock } from "./runtime.ts";
 import { type PlanetEnvironment, VERSION } from "./setup.ts";
 
@@ -65,6 +71,74 @@ function checkNumber(name: keyof typeof DEFAULTS, value: unknown = DEFAULTS[name
   return value;
 }
 
+/** A class of clients. */
+export type ClientClass<Client> = new (session: SessionLike, options?: ClientOptions) => Client;
+
+/** The methods of a client: those that return a list, page by page, and those that wait. */
+type Methods<Client> = {
+  readonly [Name in keyof Client]: Client[Name] extends (...args: never) => AsyncIterable<unknown>
+    ? "list"
+    : "call";
+};
+
+/** Makes a class with the same methods as one that is loaded when the first of them is called. */
+function lazily<Client extends object>(
+  load: () => Promise<ClientClass<Client>>,
+  methods: Methods<Client>,
+): ClientClass<Client> {
+  type Method = (...args: unknown[]) => unknown;
+  class Lazy {
+    readonly #open: () => Promise<Record<string, Method>>;
+    constructor(session: SessionLike, options?: ClientOptions) {
+      let opened: Promise<Record<string, Method>> | undefined;
+      this.#open = () =>
+        opened ??= load().then((Class) => new Class(session, options) as Record<string, Method>);
+    }
+    static async call(self: Lazy, name: string, args: unknown[]): Promise<unknown> {
+      return await (await self.#open())[name]!(...args);
+    }
+  }
+  for (const [name, kind] of Object.entries(methods)) {
+    const value = kind === "call"
+      ? function (this: Lazy, ...args: unknown[]) {
+        return Lazy.call(this, name, args);
+      }
+      : async function* (this: Lazy, ...args: unknown[]) {
+        yield* await Lazy.call(this, name, args) as AsyncIterable<unknown>;
+      };
+    Object.defineProperty(Lazy.prototype, name, { value, configurable: true, writable: true });
+  }
+  return Lazy as unknown as ClientClass<Client>;
+}
+
+/** A client of the Data API; see {@linkcode DataAPI}. */
+export type DataClient = DataAPI;
+
+/** Makes a client of the Data API, which is loaded at its first call. */
+export const DataClient: ClientClass<DataAPI> = lazily(
+  async () => (await import("./clients/data.ts")).DataAPI,
+  {
+    activateAsset: "call",
+    createSearch: "call",
+    deleteSearch: "call",
+    downloadAsset: "call",
+    fetchAssets: "call",
+    getAsset: "call",
+    getItem: "call",
+    getItemCoverage: "call",
+    getSearch: "call",
+    getStats: "call",
+    listItemAssets: "call",
+    listSearches: "list",
+    openAsset: "call",
+    runSearch: "list",
+    search: "list",
+    updateSearch: "call",
+    validateChecksum: "call",
+    waitAsset: "call",
+  },
+);
+
 /**
  * Calls Planet's APIs: credentials, limits, retries, time limits, typed errors.
  *
@@ -90,6 +164,9 @@ export class Session {
    */
   readonly fetch: typeof globalThis.fetch & FetchLike;
 
+  /** Time, as the option has it. */
+  readonly clock: Clock;
+
   readonly #auth: Auth | Authorizer | undefined;
   readonly #options: SessionHttpOptions & typeof DEFAULTS & { clock: Clock };
   #opened: Promise<Requester> | undefined;
@@ -110,6 +187,7 @@ export class Session {
       throw new TypeError("onEvent must be a function.");
     }
     this.#auth = auth;
+    this.clock = clock;
     this.#options = {
       ...options,
       clock,

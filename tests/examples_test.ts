@@ -43,8 +43,11 @@ function printed({ code, stderr, stdout }: ExampleRun): string[] {
 /** What there is besides the nine programs of the guide; each has tests of its own. */
 const OTHERS = [
   "bun_cli",
+  "download_assets",
   "edge_m2m_kv",
+  "edge_stream_asset",
   "edge_worker",
+  "log_requests",
   "unstorage_provider",
   "web_login",
   "web_login_bun",

@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What importing `mod.ts`, and a start with a valid saved token, may load: no other module. */
 const WARM: readonly string[] = [
   "lib/auth.ts",
-  "lib/clients/lazy.ts",
+  "lib/clients/data_filter.ts",
   "lib/errors.ts",
   "lib/http/fetch.ts",
   "lib/keeper/keeper.ts",

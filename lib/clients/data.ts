@@ -1,5 +1,5 @@
 /**
- * The Data API: saved searches, quick searches, items.
+ * The Data API: searches, items, assets and their bytes.
  *
  * Parameters, defaults and checks are those of the Planet SDK for Python; each check happens
  * before anything is sent. Lists are fetched page by page, as they are consumed.
@@ -7,14 +7,39 @@
  * @module
  */
 
-import { ClientError, type JsonObject } from "../errors.ts";
+import type {
+  DownloadedFile,
+  DownloadOptions,
+  DownloadSource,
+  OpenDownloadOptions,
+  OpenedDownload,
+} from "../download/download.ts";
+import { ClientError, IncompleteError, type JsonObject } from "../errors.ts";
 import {
   asJson,
   type CallOptions,
+  Limiter,
   type RequestOptions,
   type SessionLike,
 } from "../http/requester.ts";
-import { asGeometry, type GeometryLike } from "./geometry.ts";
+import {
+  checkWord,
+  choose,
+  type ClientOptions,
+  ofCall,
+  segment,
+  type UnknownState,
+  waitFor,
+  type WaitOptions,
+  wholeNumber,
+} from "./calls.ts";
+import {
+  asGeometry,
+  checkGeometry,
+  type Geometry,
+  type GeometryLike,
+  type SearchFilter,
+} from "./data_filter.ts";
 
 /** A saved or quick search, as the API describes it. */
 export interface Search extends JsonObject {
@@ -22,12 +47,79 @@ export interface Search extends JsonObject {
   id: string;
   /** Name; that of a quick search is its identifier unless one was given. */
   name: string;
+  /** What items must fulfil. */
+  filter: SearchFilter;
+  /** Item types that are searched in. */
+  item_types: string[];
+}
+
+/** What is known of an item; more depends on its type. */
+export interface ItemProperties extends JsonObject {
+  /** Item type, such as `PSScene`. */
+  item_type: string;
+  /** When it was taken (RFC 3339). */
+  acquired: string;
+  /** When it was first published (RFC 3339). */
+  published: string;
+  /** When it last changed (RFC 3339). */
+  updated?: string;
+  /** Share of its area under clouds, from 0 to 1. */
+  cloud_cover?: number;
 }
 
 /** An item (a scene), a GeoJSON Feature as the API describes it. */
 export interface Item extends JsonObject {
   /** Identifier, unique within its item type. */
   id: string;
+  /** What it is to GeoJSON. */
+  type: "Feature";
+  /** Its footprint. */
+  geometry: Geometry;
+  /** What is known of it. */
+  properties: ItemProperties;
+}
+
+/** Whether an asset can be downloaded: not yet, soon, now. */
+export type AssetStatus = "inactive" | "activating" | "active";
+
+/** Links of an asset. */
+export interface AssetLinks extends JsonObject {
+  /** Where it is described. */
+  _self: string;
+  /** What activates it. */
+  activate: string;
+}
+
+/** An asset of an item: one of its files, as the API describes it. */
+export interface Asset extends JsonObject {
+  /** Its links. */
+  _links: AssetLinks;
+  /** What the account may do with it, such as `download`. */
+  _permissions: string[];
+  /** Whether it can be downloaded. */
+  status: AssetStatus;
+  /** Asset type, such as `ortho_analytic_4b`. */
+  type: string;
+  /** MD5 of the file in hexadecimal digits, once it is active. */
+  md5_digest?: string | null;
+  /** Link to the file, once it is active; it is a credential itself. */
+  location?: string;
+  /** When the link runs out (RFC 3339). */
+  expires_at?: string;
+}
+
+/** How many items a search would find, in each interval. */
+export interface Stats extends JsonObject {
+  /** The intervals that have items. */
+  buckets: { count: number; start_time: string }[];
+}
+
+/** How much of an area is clear in an item. */
+export interface ItemCoverage extends JsonObject {
+  /** Share of the area that is clear, from 0 to 100. */
+  clear_percent?: number;
+  /** How far the estimate is. */
+  status?: string;
 }
 
 /** Order of a list of searches. */
@@ -63,8 +155,8 @@ export interface RunSearchOptions extends PageOptions {
 export interface SearchRequest {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
-  /** What items must fulfil; `{ type: "AndFilter", config: [] }` leaves none out. */
-  searchFilter: JsonObject;
+  /** What items must fulfil; `dataFilter.empty()` leaves none out. */
+  searchFilter: SearchFilter;
   /** Name of the search. */
   name: string;
   /** Whether new results are sent by e-mail every day; default false. */
@@ -78,17 +170,56 @@ export interface QuickSearchRequest extends RunSearchOptions {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
   /** What items must fulfil; default: everything. */
-  searchFilter?: JsonObject | undefined;
+  searchFilter?: SearchFilter | undefined;
   /** Name of the search; default: its identifier. */
   name?: string | undefined;
   /** Area that items must meet. */
   geometry?: GeometryLike | undefined;
 }
 
-/** Options of a client. */
-export interface ClientOptions {
-  /** Where the API is; default: that of the session's environment. */
-  baseUrl?: string | undefined;
+/** Length of an interval of {@linkcode Stats}. */
+export type StatsInterval = "hour" | "day" | "week" | "month" | "year";
+
+/** What is counted. */
+export interface StatsRequest extends CallOptions {
+  /** Item types to search in, such as `PSScene`. */
+  itemTypes: readonly string[];
+  /** What items must fulfil; `dataFilter.empty()` leaves none out. */
+  searchFilter: SearchFilter;
+  /** Length of the intervals. */
+  interval: StatsInterval;
+}
+
+/** Where an item should be clear. */
+export interface CoverageRequest extends CallOptions {
+  /** The area. */
+  geometry: GeometryLike;
+  /** How it is estimated. */
+  mode?: string | undefined;
+  /** Band of the UDM2 that counts. */
+  band?: string | undefined;
+}
+
+/** How an asset is downloaded into a file. */
+export type DownloadAssetOptions = Omit<DownloadOptions, "subPath">;
+
+/** How the assets of many items are fetched. */
+export interface FetchAssetsOptions
+  extends Omit<DownloadAssetOptions, "filename">, Omit<WaitOptions, "onState"> {
+  /** Downloads at once; default 4. Up to a hundred assets are activated and waited for at once. */
+  concurrency?: number | undefined;
+  /** Is told the state of an item's asset at each look. */
+  onState?: ((state: AssetStatus | UnknownState, item: Item) => void) | undefined;
+}
+
+/** An asset that was fetched. */
+export interface FetchedAsset extends DownloadedFile {
+  /** Identifier of its item. */
+  itemId: string;
+  /** Type of its item. */
+  itemType: string;
+  /** Its own type. */
+  assetType: string;
 }
 
 const LIST_SORTS: readonly string[] = ["created desc", "created asc"];
@@ -99,33 +230,20 @@ const ITEM_SORTS: readonly string[] = [
   "acquired asc",
 ];
 const SEARCH_TYPES: readonly string[] = ["any", "saved", "quick"];
+const INTERVALS: readonly string[] = ["hour", "day", "week", "month", "year"];
 const LARGEST_PAGE = 250;
 
-/** Checks one of several words, in any case; the first is the default, which is not sent. */
-function choose(name: string, value: unknown, words: readonly string[]): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "string") throw new TypeError(`${name} must be a string.`);
-  const word = value.toLowerCase();
-  if (!words.includes(word)) {
-    throw new ClientError(`Give ${name} one of "${words.join('", "')}".`);
-  }
-  return word === words[0] ? undefined : word;
-}
+/** Most assets that are activated and waited for at once. */
+const MOST_AHEAD = 100;
+
+/** Inactive assets that were activated: what the API said of them is no longer true. */
+const activated = new WeakSet<object>();
 
 function checkPageSize(size: unknown): number | undefined {
   if (size === undefined) return undefined;
   if (typeof size !== "number") throw new TypeError("pageSize must be a number.");
   if (Number.isInteger(size) && size >= 1 && size <= LARGEST_PAGE) return size;
   throw new ClientError(`Give pageSize a whole number from 1 to ${LARGEST_PAGE}.`);
-}
-
-/** Checks an identifier that becomes a segment of a path. */
-function segment(name: string, value: unknown): string {
-  if (typeof value !== "string") throw new TypeError(`${name} must be a string.`);
-  if (value === "" || value === "." || value === "..") {
-    throw new ClientError(`Give ${name} an identifier: ${JSON.stringify(value)} is none.`);
-  }
-  return encodeURIComponent(value);
 }
 
 function checkItemTypes(itemTypes: unknown): string[] {
@@ -138,9 +256,16 @@ function checkItemTypes(itemTypes: unknown): string[] {
   return [...itemTypes];
 }
 
+/** Checks a filter, and the geometries in it. */
 function checkFilter(filter: unknown): JsonObject {
   if (typeof filter !== "object" || filter === null || Array.isArray(filter)) {
     throw new TypeError("searchFilter must be an object.");
+  }
+  const { config, type } = filter as JsonObject;
+  if (type === "GeometryFilter" && typeof config === "object") checkGeometry(config as JsonObject);
+  else if (type === "NotFilter") checkFilter(config);
+  else if (/^(And|Or)Filter$/.test(String(type)) && Array.isArray(config)) {
+    config.forEach(checkFilter);
   }
   return filter as JsonObject;
 }
@@ -277,9 +402,245 @@ export class DataAPI {
    * @throws {MissingResource} If there is no such item.
    */
   async getItem(itemTypeId: string, itemId: string, options: CallOptions = {}): Promise<Item> {
-    const type = segment("itemTypeId", itemTypeId);
-    const path = `/item-types/${type}/items/${segment("itemId", itemId)}`;
-    return await this.#json("GET", path, options) as Item;
+    return await this.#json("GET", itemPath(itemTypeId, itemId), options) as Item;
+  }
+
+  /**
+   * How many items a search would find, in each hour, day, week, month or year.
+   *
+   * @throws {ClientError} For a wrong value; `BadQuery` if the API refuses it.
+   */
+  async getStats(request: StatsRequest): Promise<Stats> {
+    const { interval, itemTypes, searchFilter } = request ?? {};
+    const json = {
+      interval: checkWord("interval", interval, INTERVALS),
+      filter: checkFilter(searchFilter),
+      item_types: checkItemTypes(itemTypes),
+    };
+    return await this.#json("POST", "/stats", request, { json, idempotent: true }) as Stats;
+  }
+
+  /**
+   * How much of an area is clear in an item, as far as the API can tell.
+   *
+   * @throws {ClientError} For a wrong value; `MissingResource` if there is no such item.
+   */
+  async getItemCoverage(
+    itemTypeId: string,
+    itemId: string,
+    request: CoverageRequest,
+  ): Promise<ItemCoverage> {
+    const { band, geometry, mode } = request ?? {};
+    const path = `${itemPath(itemTypeId, itemId)}/coverage`;
+    const json = { geometry: asGeometry(geometry as GeometryLike) };
+    const more = { json, params: { mode, band }, idempotent: true };
+    return await this.#json("POST", path, request, more) as ItemCoverage;
+  }
+
+  /**
+   * The assets of an item, by their type.
+   *
+   * @throws {MissingResource} If there is no such item.
+   */
+  async listItemAssets(
+    itemTypeId: string,
+    itemId: string,
+    options: CallOptions = {},
+  ): Promise<Record<string, Asset>> {
+    const path = `${itemPath(itemTypeId, itemId)}/assets`;
+    return await this.#json("GET", path, options) as Record<string, Asset>;
+  }
+
+  /**
+   * One asset of an item.
+   *
+   * @throws {ClientError} If the item has no such asset; the error names those that it has.
+   */
+  async getAsset(
+    itemTypeId: string,
+    itemId: string,
+    assetTypeId: string,
+    options: CallOptions = {},
+  ): Promise<Asset> {
+    if (typeof assetTypeId !== "string") throw new TypeError("assetTypeId must be a string.");
+    const assets = await this.listItemAssets(itemTypeId, itemId, options);
+    const asset = Object.hasOwn(assets, assetTypeId) ? assets[assetTypeId] : undefined;
+    if (asset !== undefined) return asset;
+    const known = Object.keys(assets).join('", "');
+    throw new ClientError(
+      known === ""
+        ? `Choose another item: ${itemId} has no assets that this account may see.`
+        : `Give assetTypeId one of "${known}": ${itemId} has no other assets.`,
+    );
+  }
+
+  /**
+   * Has an asset made available, unless it is or will be already; that may take minutes.
+   *
+   * @returns Whether something was sent.
+   * @throws {ClientError} If the description lacks a member; `NoPermission` if the account may not.
+   */
+  async activateAsset(asset: Asset, options: CallOptions = {}): Promise<boolean> {
+    const status = member(asset, "status");
+    const link = member(asset, "_links.activate");
+    if (status !== "inactive") return false;
+    await this.#session.request("GET", link, ofCall(options));
+    activated.add(asset);
+    return true;
+  }
+
+  /**
+   * Waits until an asset can be downloaded.
+   *
+   * Looks at `asset` first. An asset that is active is the answer at once, unless its link has run out:
+   * then the API is asked for another one. One that `activateAsset()` was called with counts as
+   * activating, whatever it says.
+   *
+   * @returns The asset as it is now, with its `location`.
+   * @throws {ClientError} If the asset is inactive, after `maxAttempts`, or if the description lacks a
+   *   member; `AuthError` `timeout` after `timeoutMs`.
+   */
+  async waitAsset(asset: Asset, options: WaitOptions<AssetStatus> = {}): Promise<Asset> {
+    const { clock } = this.#session;
+    let current = asset;
+    return await waitFor({
+      name: "the asset",
+      clock,
+      first: isExpired(asset, clock.now())
+        ? undefined
+        : activated.has(asset)
+        ? { ...asset, status: "activating" }
+        : asset,
+      ask: async (call) => current = await this.#refreshed(current, call),
+      look(seen) {
+        const state = member(seen, "status");
+        const refusal = state === "inactive"
+          ? new ClientError("Call activateAsset() first: the asset is inactive.")
+          : undefined;
+        return { state, isOver: state === "active", refusal };
+      },
+    }, options);
+  }
+
+  /**
+   * Downloads an asset into a file, which is whole when it has its name.
+   *
+   * @returns Where the file is, its size and digest.
+   * @throws {ClientError} If the asset is not active; see `downloadFile()` for the others.
+   *
+   * @example The bytes of an image
+   * ```ts ignore
+   * const asset = await pl.data.getAsset("PSScene", id, "ortho_analytic_4b");
+   * await pl.data.activateAsset(asset);
+   * const ready = await pl.data.waitAsset(asset, { onState: (state) => console.error(state) });
+   * const { bytes, path } = await pl.data.downloadAsset(ready, { directory: "out" });
+   * console.log(path, bytes);
+   * ```
+   */
+  async downloadAsset(asset: Asset, options: DownloadAssetOptions = {}): Promise<DownloadedFile> {
+    const source = this.#source(asset);
+    const { downloadFile } = await import("../download/download.ts");
+    return await downloadFile(this.#session, source, options);
+  }
+
+  /**
+   * Opens an asset as a stream, on every runtime; it goes on after a break, and ends at its full length.
+   *
+   * @throws {ClientError} If the asset is not active; see `openDownload()` for the others.
+   */
+  async openAsset(asset: Asset, options: OpenDownloadOptions = {}): Promise<OpenedDownload> {
+    const source = this.#source(asset);
+    const { openDownload } = await import("../download/download.ts");
+    return await openDownload(this.#session, source, options);
+  }
+
+  /**
+   * Checks a file against what the API says of its asset. `downloadAsset()` has done so already.
+   *
+   * @param filename Path of the file.
+   * @throws {ClientError} If the file is not there or another one, or the asset is not active.
+   */
+  async validateChecksum(
+    asset: Asset,
+    filename: string,
+    options: {
+      /** Ends the check. */
+      signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<void> {
+    const expected = member(asset, "md5_digest");
+    if (typeof filename !== "string") throw new TypeError("filename must be a string.");
+    const { fileDigest } = await import("../download/download.ts");
+    if (await fileDigest(filename, "MD5", options.signal) === expected.toLowerCase()) return;
+    throw new ClientError(`Download ${filename} again: its MD5 is not that of the asset.`);
+  }
+
+  /**
+   * Activates, waits for and downloads one asset of each of many items.
+   *
+   * The failure of one does not end the others. A second run fetches what is missing.
+   *
+   * @param items Items of a search, or the search itself.
+   * @param assetType Which of their assets, such as `ortho_analytic_4b`.
+   * @returns The files, in the order of the items.
+   * @throws {IncompleteError} If some failed: it names them, and has the results of the others.
+   */
+  async fetchAssets(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    assetType: string,
+    options: FetchAssetsOptions = {},
+  ): Promise<FetchedAsset[]> {
+    if (typeof assetType !== "string") throw new TypeError("assetType must be a string.");
+    const { onState, signal, ...rest } = options;
+    const maxConcurrent = wholeNumber("concurrency", options.concurrency, 1, 4);
+    const downloads = new Limiter({ maxConcurrent, requestsPerSecond: 0 }, this.#session.clock);
+    const { downloadMany } = await import("../download/download.ts");
+    const names: string[] = [];
+    const ahead = Math.max(MOST_AHEAD, maxConcurrent);
+    const settled = await downloadMany(until(items, signal), ahead, async (item, index) => {
+      names[index] = `${Object(item).id}`;
+      const itemId = member(item, "id", "item");
+      const itemType = member(item, "properties.item_type", "item");
+      const call = { ...ofCall(options) };
+      const asset = await this.getAsset(itemType, itemId, assetType, call);
+      await this.activateAsset(asset, call);
+      const ready = await this.waitAsset(asset, {
+        ...rest,
+        ...call,
+        onState: onState && ((state) => onState(state, item)),
+      });
+      const file = await downloads.run(
+        () => this.downloadAsset(ready, { ...rest, signal }),
+        signal,
+      );
+      return { ...file, itemId, itemType, assetType };
+    });
+    signal?.throwIfAborted();
+    const results = settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+    const failures = settled.flatMap((one, index) =>
+      one.status === "rejected" ? [{ name: names[index]!, error: one.reason }] : []
+    );
+    if (failures.length > 0) throw new IncompleteError(failures, results);
+    return results;
+  }
+
+  /** The asset as the API describes it now. */
+  async #refreshed(asset: Asset, options: CallOptions): Promise<Asset> {
+    const link = member(asset, "_links._self");
+    return await asJson(await this.#session.request("GET", link, ofCall(options))) as Asset;
+  }
+
+  #source(asset: Asset): DownloadSource {
+    member(asset, "location");
+    let current = asset;
+    const { md5_digest: value } = asset;
+    return {
+      link: async (renew, signal) => {
+        if (renew) current = await this.#refreshed(current, { signal });
+        return member(current, "location");
+      },
+      digest: typeof value === "string" ? { algorithm: "MD5", value } : undefined,
+    };
   }
 
   async #json(
@@ -310,7 +671,39 @@ export class DataAPI {
   }
 }
 
-/** What every call may carry. */
-function ofCall({ maxRetries, signal }: CallOptions): CallOptions {
-  return { maxRetries, signal };
+function itemPath(itemTypeId: string, itemId: string): string {
+  const type = segment("itemTypeId", itemTypeId);
+  return `/item-types/${type}/items/${segment("itemId", itemId)}`;
+}
+
+/** What has to be done if a description lacks a member. */
+const ADVICE: Readonly<Record<string, string>> = {
+  location: "Call activateAsset() and waitAsset() first",
+  md5_digest: "Call activateAsset() and waitAsset() first",
+};
+
+/** A member of what the API described, which must be there. */
+function member(of: JsonObject, path: string, name = "asset"): string {
+  let value: unknown = of;
+  if (typeof of !== "object" || of === null) throw new TypeError(`${name} must be an object.`);
+  for (const part of path.split(".")) value = Object(value)[part];
+  if (typeof value === "string" && value !== "") return value;
+  const advice = ADVICE[path] ?? `Give the ${name} as the API describes it`;
+  throw new ClientError(`${advice}: the ${name} has no "${path}".`);
+}
+
+/** Tells whether an active asset's link has run out. */
+function isExpired(asset: Asset, nowMs: number): boolean {
+  return asset?.status === "active" && Date.parse(asset.expires_at ?? "") <= nowMs;
+}
+
+/** Passes a list on until `signal` aborts. */
+async function* until<Kind>(
+  list: Iterable<Kind> | AsyncIterable<Kind>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Kind, void, undefined> {
+  for await (const one of list) {
+    if (signal?.aborted) return;
+    yield one;
+  }
 }

@@ -81,6 +81,8 @@ export interface OpenOptions extends CallOptions {
 
 /** What a client of an API needs of a session. */
 export interface SessionLike {
+  /** Time. */
+  readonly clock: Clock;
   /** Sends a request and waits for the whole answer. */
   request(method: string, url: string, options?: RequestOptions): Promise<Response>;
   /** Lists what an API has, page by page. */
@@ -434,7 +436,9 @@ export class Requester {
       if (!isWhole) {
         isOpen = true;
         const body = watched(response.body, watch, signal, (error) => explain(error).error);
-        return { response: withBody(response, body, response.url) };
+        // Whoever names codings gets the headers as they came, since Deno then decodes nothing.
+        const isOwn = new Headers(init.headers).has("accept-encoding");
+        return { response: withBody(response, body, response.url, isOwn) };
       }
       watch.waiting();
       const most = status < 400 ? LONGEST_BODY : LONGEST_ERROR_BODY;
@@ -488,15 +492,16 @@ interface Watch {
   ended(): void;
 }
 
-/** The same answer with another body; headers stay as they came, unless the body was decoded. */
+/** The same answer with another body; headers stay as they came, unless the body was decoded unasked. */
 function withBody(
   response: Response,
   body: Uint8Array | ReadableStream<Uint8Array>,
   url: string,
+  isOwn: boolean = false,
 ): Response {
   const { headers, redirected, status, statusText, type } = response;
   let kept = headers;
-  if (DECODED.test(headers.get("content-encoding") ?? "")) {
+  if (!isOwn && DECODED.test(headers.get("content-encoding") ?? "")) {
     kept = new Headers(headers);
     kept.delete("content-encoding");
     kept.delete("content-length");

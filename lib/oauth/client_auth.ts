@@ -234,7 +234,7 @@ function toPkcs8({ name, password, pem }: PrivateKeyPem): Uint8Array<ArrayBuffer
   }
   try {
     if (form === "") return Uint8Array.from(atob(body.replace(/\s+/g, "")), (c) => c.charCodeAt(0));
-    const crypto = builtinModule("node:crypto") as NodeCrypto | undefined;
+    const crypto = builtinModule<NodeCrypto>("node:crypto");
     if (crypto === undefined) {
       const found = "this runtime reads plain PKCS#8 only";
       throw bad(name, `${found}; ${convert("-nocrypt ")}`);

@@ -80,6 +80,9 @@ interface Owner {
 
 const OWNER = /^[0-9a-f]{32}$/;
 
+/** How often a lock that is being prepared may be taken for a leftover before that is an error. */
+const MAX_SWEPT = 5;
+
 /** Room on the disk that a lock keeps for what is written under it, in bytes. */
 const ROOM_BYTES = 16_384;
 
@@ -152,7 +155,7 @@ export async function takeFileLock(
   let system: { close(): void } | undefined;
   let ready = false;
   let taken = false;
-  let wait = 4;
+  let [swept, wait] = [0, 4];
   try {
     while (true) {
       signal?.throwIfAborted();
@@ -164,8 +167,14 @@ export async function takeFileLock(
         if (!ready) {
           system?.close();
           system = undefined;
-          system = await prepare(files, prepared, id);
-          ready = true;
+          try {
+            system = await prepare(files, prepared, id);
+            ready = true;
+          } catch (error) {
+            // Somebody took it for a leftover while it was being made.
+            if (fileErrorCode(error) !== "ENOENT" || ++swept > MAX_SWEPT) throw error;
+            continue;
+          }
         }
         const outcome = await move(files, prepared, folder);
         if (outcome === "done") {

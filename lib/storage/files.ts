@@ -30,6 +30,28 @@ export interface FileInfo {
   readonly gid: number | null;
 }
 
+/** What lies at a path, which may be a link. */
+export interface LinkInfo extends FileInfo {
+  /** A symbolic link. */
+  readonly isLink: boolean;
+  /** Size in bytes. */
+  readonly size: number;
+}
+
+/** An open file; each call goes on where the one before ended. */
+export interface OpenFile {
+  /** Reads the next bytes; 0 at the end. */
+  read(into: Uint8Array): Promise<number>;
+  /** Writes after what was read or written. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Takes all of it away; what is written next is its beginning. */
+  clear(): Promise<void>;
+  /** Waits until the disk has it. */
+  sync(): Promise<void>;
+  /** Closes it. */
+  close(): void;
+}
+
 /** An entry of a folder. */
 export interface FolderEntry {
   /** Its name within the folder. */
@@ -64,8 +86,12 @@ export interface Files {
   rename(from: string, to: string): Promise<void>;
   /** Removes a file or an empty folder. */
   remove(path: string, kind: "file" | "folder"): Promise<void>;
-  /** Makes a folder of mode 0700; the one above it is there. */
-  makeFolder(path: string): Promise<void>;
+  /** Makes a folder, of mode 0700 unless told another; the one above it is there. */
+  makeFolder(path: string, mode?: number): Promise<void>;
+  /** What lies at a path; a link is not followed. */
+  lookAt(path: string): Promise<LinkInfo>;
+  /** Opens a file to read or write it from a byte on, or a new one, whose mode the umask decides. */
+  open(path: string, how: "read" | "write" | "new", from?: number): Promise<OpenFile>;
   /** Waits until the disk has the names in a folder. */
   syncFolder(path: string): Promise<void>;
   /** Whether something is there; links are followed. */
@@ -154,7 +180,7 @@ export async function resolveLinks(files: Files, path: string, links = 0): Promi
 }
 
 /** Makes a folder and those above it that are missing, and has the disk keep their names. */
-export async function makeFolders(files: Files, folder: string): Promise<void> {
+export async function makeFolders(files: Files, folder: string, mode?: number): Promise<void> {
   const missing: string[] = [];
   for (let at = folder; at !== dirname(at); at = dirname(at)) {
     // What may not be looked at, above the folders that are permitted, is there.
@@ -163,7 +189,7 @@ export async function makeFolders(files: Files, folder: string): Promise<void> {
     missing.unshift(at);
   }
   for (const one of missing) {
-    await files.makeFolder(one).catch((error) => {
+    await files.makeFolder(one, mode).catch((error) => {
       // Somebody else may have made it meanwhile.
       if (fileErrorCode(error) !== "EEXIST") throw error;
     });

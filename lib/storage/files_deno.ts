@@ -11,6 +11,8 @@ import {
   type FileInfo,
   type Files,
   type FolderEntry,
+  type LinkInfo,
+  type OpenFile,
   type ProgramResult,
 } from "./files.ts";
 
@@ -42,7 +44,31 @@ export const files: Files = {
     Deno.writeFile(path, bytes, { create: false }),
   rename: (from: string, to: string): Promise<void> => Deno.rename(from, to),
   remove: (path: string): Promise<void> => Deno.remove(path),
-  makeFolder: (path: string): Promise<void> => Deno.mkdir(path, { mode: 0o700 }),
+  makeFolder: (path: string, mode: number = 0o700): Promise<void> => Deno.mkdir(path, { mode }),
+  async lookAt(path: string): Promise<LinkInfo> {
+    const found = await Deno.lstat(path);
+    return { ...known(found), isLink: found.isSymlink, size: found.size };
+  },
+  async open(path: string, how: "read" | "write" | "new", from: number = 0): Promise<OpenFile> {
+    const file = await Deno.open(path, {
+      read: true,
+      write: how !== "read",
+      createNew: how === "new",
+    });
+    if (from > 0) file.seekSync(from, Deno.SeekMode.Start);
+    return {
+      read: async (into: Uint8Array): Promise<number> => await file.read(into) ?? 0,
+      async write(bytes: Uint8Array): Promise<void> {
+        for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      },
+      async clear(): Promise<void> {
+        await file.truncate(0);
+        await file.seek(0, Deno.SeekMode.Start);
+      },
+      sync: (): Promise<void> => file.sync(),
+      close: (): void => file.close(),
+    };
+  },
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
     if (isWindows) return;

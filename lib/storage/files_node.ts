@@ -10,6 +10,8 @@ import {
   type FileInfo,
   type Files,
   type FolderEntry,
+  type LinkInfo,
+  type OpenFile,
   type ProgramResult,
   showsLock,
 } from "./files.ts";
@@ -21,19 +23,44 @@ interface Kind {
   isSymbolicLink(): boolean;
 }
 
-type Stats = Kind & Readonly<Record<"mtimeMs" | "uid" | "gid" | "dev" | "ino", number>>;
+type Stats = Kind & Readonly<Record<"mtimeMs" | "uid" | "gid" | "dev" | "ino" | "size", number>>;
+
+/** How a call with a callback ends. */
+type Done<T> = (error: Error | null, result: T) => void;
 
 /** The calls of `node:fs` that are used. */
 interface Fs {
+  open(path: string, flags: string | number, mode: number, done: Done<number>): void;
   openSync(path: string, flags: string): number;
+  write(
+    file: number,
+    bytes: Uint8Array,
+    from: number,
+    length: number,
+    position: number,
+    done: Done<number>,
+  ): void;
   writeFileSync(path: string, bytes: Uint8Array, options: { flag: string; mode: number }): void;
-  fsync(file: number, done: (error: Error | null) => void): void;
+  read(
+    file: number,
+    into: Uint8Array,
+    from: number,
+    length: number,
+    position: number,
+    done: Done<number>,
+  ): void;
+  ftruncate(file: number, size: number, done: Done<void>): void;
+  fsync(file: number, done: Done<void>): void;
   closeSync(file: number): void;
   statSync(path: string): Stats;
-  readonly constants: { readonly W_OK: number; readonly X_OK: number };
+  readonly constants: Readonly<Record<"W_OK" | "X_OK" | "O_RDONLY" | "O_RDWR", number>> & {
+    /** Windows has none. */
+    readonly O_NOFOLLOW?: number;
+  };
   readonly promises: {
     access(path: string, mode: number): Promise<void>;
     chown(path: string, uid: number, gid: number): Promise<void>;
+    lstat(path: string): Promise<Stats>;
     mkdir(path: string, options: { mode: number }): Promise<void>;
     readdir(path: string, options: { withFileTypes: true }): Promise<({ name: string } & Kind)[]>;
     readFile(path: string): Promise<Uint8Array>;
@@ -79,6 +106,13 @@ const calls = fs.promises;
 const programs = () => process.getBuiltinModule("node:child_process") as Programs;
 const isWindows = process.platform === "win32";
 
+/** A promise of what a call with a callback answers. */
+function answer<T>(call: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) =>
+    call((error, result) => error ? reject(error) : resolve(result))
+  );
+}
+
 function known(found: Stats): FileInfo {
   const { mtimeMs, uid, gid } = found;
   const [isFile, isFolder] = [found.isFile(), found.isDirectory()];
@@ -91,9 +125,7 @@ async function syncAt(path: string, flags: "r" | "r+"): Promise<void> {
   const file = fs.openSync(path, flags);
   try {
     // A number instead of a handle: each step of a handle, closing too, waits for another thread.
-    await new Promise<void>((resolve, reject) =>
-      fs.fsync(file, (error) => error ? reject(error) : resolve())
-    );
+    await answer<void>((done) => fs.fsync(file, done));
   } finally {
     fs.closeSync(file);
   }
@@ -134,7 +166,41 @@ export const files: Files = {
   rename: (from: string, to: string): Promise<void> => calls.rename(from, to),
   remove: (path: string, kind: "file" | "folder"): Promise<void> =>
     kind === "file" ? calls.unlink(path) : calls.rmdir(path),
-  makeFolder: (path: string): Promise<void> => calls.mkdir(path, { mode: 0o700 }),
+  makeFolder: (path: string, mode: number = 0o700): Promise<void> => calls.mkdir(path, { mode }),
+  async lookAt(path: string): Promise<LinkInfo> {
+    const found = await calls.lstat(path);
+    return { ...known(found), isLink: found.isSymbolicLink(), size: found.size };
+  },
+  async open(path: string, how: "read" | "write" | "new", from: number = 0): Promise<OpenFile> {
+    const { O_NOFOLLOW = 0, O_RDONLY, O_RDWR } = fs.constants;
+    const flags = how === "new" ? "wx+" : (how === "read" ? O_RDONLY : O_RDWR) | O_NOFOLLOW;
+    const file = await answer<number>((done) => fs.open(path, flags, 0o666, done));
+    let position = from;
+    return {
+      async read(into: Uint8Array): Promise<number> {
+        const count = await answer<number>((done) =>
+          fs.read(file, into, 0, into.length, position, done)
+        );
+        position += count;
+        return count;
+      },
+      async write(bytes: Uint8Array): Promise<void> {
+        for (let at = 0; at < bytes.length;) {
+          const count = await answer<number>((done) =>
+            fs.write(file, bytes, at, bytes.length - at, position, done)
+          );
+          at += count;
+          position += count;
+        }
+      },
+      async clear(): Promise<void> {
+        await answer<void>((done) => fs.ftruncate(file, 0, done));
+        position = 0;
+      },
+      sync: (): Promise<void> => answer<void>((done) => fs.fsync(file, done)),
+      close: (): void => fs.closeSync(file),
+    };
+  },
   async syncFolder(path: string): Promise<void> {
     // Windows opens no folders and needs no such call.
     if (!isWindows) await syncAt(path, "r");

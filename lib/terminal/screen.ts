@@ -55,7 +55,7 @@ const ROOM_BELOW = 12;
 const LONGEST_LINE = 16_384;
 
 /** Takes control characters out of what others wrote: on a terminal they are commands. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, " ");
 }

@@ -341,7 +341,10 @@ class Watch {
       ? [...POSTED, ...(token ? ["access token"] : [])]
       : [];
     return [
-      part("the address", `${url.href}\n${unescaped(url.href)}`, isCallback ? ["code"] : []),
+      part("the address", `${url.href}\n${unescaped(url.href)}`, [
+        "link",
+        ...(isCallback ? ["code"] : []),
+      ]),
       part("the headers", others.join("\n"), []),
       part("Authorization", `${authorization}\n${basicOf(authorization) ?? ""}`, [
         ...(isApi ? ["API key"] : []),

@@ -9,12 +9,11 @@
  */
 
 import { Auth } from "../../lib/auth.ts";
-import { DataClient } from "../../lib/clients/lazy.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
 import { Planet } from "../../lib/planet.ts";
-import { Session } from "../../lib/session.ts";
+import { DataClient, Session } from "../../lib/session.ts";
 import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/stores.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { TokenSet } from "../../lib/token.ts";

@@ -79,7 +79,7 @@ const ARROWS: Record<string, readonly string[]> = {
   profiles: ["keeper", "storage"],
   keeper: ["oauth", "storage"],
   clients: ["http", "download"],
-  download: ["http"],
+  download: ["http", "storage"],
   storage: [],
   callback: [],
   terminal: [],

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
-import { DataClient } from "../../lib/clients/lazy.ts";
+import type { SearchFilter } from "../../lib/clients/data_filter.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
 import { Planet } from "../../lib/planet.ts";
-import { Session } from "../../lib/session.ts";
+import { DataClient, Session } from "../../lib/session.ts";
 import { secret } from "../_support/canaries.ts";
 import {
   FakeResponse,
@@ -30,7 +30,7 @@ async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-const FILTER = { type: "AndFilter", config: [] };
+const FILTER: SearchFilter = { type: "AndFilter", config: [] };
 const REQUEST = { itemTypes: ["PSScene"], searchFilter: FILTER, name: "Fields" };
 const POINT = { type: "Point", coordinates: [13.4, 52.5] };
 
@@ -142,6 +142,16 @@ const WRONG: [string, (data: DataClient) => Promise<unknown>, new (...args: neve
   ],
   ["no request", (data) => data.createSearch(undefined as never), TypeError],
   ["geometry", (data) => data.createSearch({ ...REQUEST, geometry: {} }), ClientError],
+  ["geometry in a filter", (data) => {
+    const big = { type: "MultiPoint" as const, coordinates: Array(1_501).fill([0, 0]) };
+    const config: SearchFilter[] = [
+      {
+        type: "NotFilter",
+        config: { type: "GeometryFilter", field_name: "geometry", config: big },
+      },
+    ];
+    return all(data.search({ itemTypes: ["x"], searchFilter: { type: "OrFilter", config } }));
+  }, ClientError],
   ["item identifier", (data) => data.getItem("PSScene", "."), ClientError],
 ];
 for (const [what, call, Class] of WRONG) {

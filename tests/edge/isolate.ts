@@ -4,11 +4,12 @@
  * Node. A process of its own, since miniflare leaves timers and message ports behind.
  *
  * Lines of JSON: the first one in is {@linkcode IsolateOptions}, the first one out has the address.
- * Each further line in names a KV namespace and a key; the line out is the value. The end of the
- * input ends it.
+ * Each further line in names a KV namespace and a key; the line out is the value, or what is known of
+ * it in a bucket. The end of the input ends it.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
@@ -22,6 +23,10 @@ interface Miniflare {
   readonly ready: Promise<URL>;
   /** A KV namespace that is bound. */
   getKVNamespace(name: string): Promise<{ get(key: string): Promise<string | null> }>;
+  /** A bucket that is bound. */
+  getR2Bucket(name: string): Promise<
+    { get(key: string): Promise<{ body: AsyncIterable<Uint8Array>; size: number } | null> }
+  >;
   /** Stops workerd. */
   dispose(): Promise<void>;
 }
@@ -36,7 +41,9 @@ interface TypeScript {
 const COMMON = { host: "127.0.0.1", compatibilityDate: "2025-09-01", cf: false } as const;
 
 /** Starts workerd; without a bundle, every module of `lib/` that can be is loaded at once. */
-function start({ bundle, ...options }: IsolateOptions): Miniflare {
+function start(
+  { bundle, worker = "tests/edge/worker.ts", ...options }: IsolateOptions,
+): Miniflare {
   const { Miniflare } = loadExtra<{ Miniflare: new (options: object) => Miniflare }>("miniflare");
   if (bundle !== undefined) {
     const contents = readFileSync(bundle, "utf8");
@@ -67,7 +74,7 @@ function start({ bundle, ...options }: IsolateOptions): Miniflare {
   // What is imported here runs outside any request, where workerd allows the least.
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
-export { default } from "./tests/edge/worker.ts";`;
+export { default } from "./${worker}";`;
   const std = `const none = () => { throw new Error("There are no files here."); };
 export { ${[...ofPaths].map((name) => `none as ${name}`).join(", ")} };`;
   return new Miniflare({
@@ -92,7 +99,14 @@ for await (const line of lines) {
     say((await isolate.ready).href);
     continue;
   }
-  const [namespace, key] = JSON.parse(line);
+  const [namespace, key, kind] = JSON.parse(line);
+  if (kind === "bucket") {
+    const found = await (await isolate.getR2Bucket(namespace)).get(key);
+    const hash = createHash("sha256");
+    for await (const part of found?.body ?? []) hash.update(part);
+    say(found && { size: found.size, sha256: hash.digest("hex") });
+    continue;
+  }
   say(await (await isolate.getKVNamespace(namespace)).get(key));
 }
 await isolate?.dispose();

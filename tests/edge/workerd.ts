@@ -19,6 +19,8 @@ export interface Isolate {
   readonly url: string;
   /** Reads a value of a KV namespace that is bound. */
   get(namespace: string, key: string): Promise<string | null>;
+  /** What lies in a bucket that is bound: its size and SHA-256, in hexadecimal digits. */
+  inBucket(bucket: string, key: string): Promise<{ size: number; sha256: string } | null>;
   /** Stops workerd. */
   dispose(): Promise<void>;
 }
@@ -52,6 +54,10 @@ export function isOfRuntime(name: string): boolean {
 export interface IsolateOptions {
   /** Texts and objects that the worker gets. */
   bindings: Record<string, unknown>;
+  /** Module of the worker; default: `tests/edge/worker.ts`. */
+  worker?: string;
+  /** Names of buckets. */
+  r2Buckets?: string[];
   /** Names of KV namespaces. */
   kvNamespaces?: string[];
   /** Folder in which the namespaces outlive the isolate. */
@@ -87,7 +93,12 @@ export async function startIsolate(options: IsolateOptions): Promise<Isolate> {
   };
   try {
     const url = await ask<string>(options);
-    return { url, get: (namespace, key) => ask([namespace, key]), dispose };
+    return {
+      url,
+      get: (namespace, key) => ask([namespace, key]),
+      inBucket: (bucket, key) => ask([bucket, key, "bucket"]),
+      dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;

@@ -61,6 +61,20 @@ async function useAll(run: Run, { home, sandbox }: ExampleWorld): Promise<void> 
     [...sandbox.api.searchNames].sort(),
   );
   assertEquals((await done("token")).stdout.trim(), token);
+
+  const [found = ""] = (await done("search", "PSScene")).stdout.split("\n");
+  assertMatch(found, /^\d{8}_100000_psscene {2}2026-\d\d-01T10:00:00.000Z$/);
+  const what = ["PSScene", found.split(" ")[0]!, "ortho_udm2", "out"];
+  const { stderr, stdout } = await done("download", ...what);
+  assertMatch(stderr, /activating\nactive\n[^]*: 200000 of 200000 bytes/);
+  const path = join(home, stdout.trim());
+  assertEquals(statSync(path).size, 200_000);
+  assertEquals((await done("download", ...what)).stdout, stdout);
+  assertEquals(readdirSync(join(home, "out")).length, 1);
+  const refused = await run("download", "PSScene", "none", "ortho_udm2");
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /No such item/);
+  assertEquals([(await run("download", "PSScene")).code, (await run("search")).code], [2, 2]);
   assertEquals(sandbox.log.count("token"), 1);
 
   await done("logout");

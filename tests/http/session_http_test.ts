@@ -12,6 +12,7 @@ import {
   type Authorizer,
   BadQuery,
   ClientError,
+  dataFilter,
   Planet,
   PlanetError,
   Session,
@@ -287,7 +288,7 @@ test("DataClient sends pageSize, and its searches by POST may be repeated, its c
   }
   options.api = [new FakeResponse(502)];
   requests.length = 0;
-  const search = { name: "n", itemTypes: ["PSScene"], searchFilter: {} };
+  const search = { name: "n", itemTypes: ["PSScene"], searchFilter: dataFilter.empty() };
   await assertRejects(() => data.createSearch(search), ApiError);
   assertEquals(requests.length, 1);
   await assertRejects(() => data.updateSearch("a", search, { maxRetries: 2 }), ApiError);

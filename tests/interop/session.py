@@ -16,8 +16,12 @@ import logging  # noqa: E402
 
 logging.disable(logging.CRITICAL)
 
+import asyncio  # noqa: E402
+import datetime  # noqa: E402
+
 import httpx  # noqa: E402
 import planet  # noqa: E402
+from planet import data_filter, exceptions  # noqa: E402
 from planet_auth import FileBackedJsonObject, FileBackedOidcCredential  # noqa: E402
 from planet_auth_utils import PlanetAuthFactory  # noqa: E402
 
@@ -134,6 +138,107 @@ def read_for(request):
             broken.append(repr(error))
         reads += 1
     return {"reads": reads, "broken": broken, "tokens": len(tokens)}
+
+
+def filter_argument(value):
+    """An argument of a filter: a time, a filter, a list of filters, or as it is."""
+    if isinstance(value, dict) and "time" in value:
+        return datetime.datetime.fromisoformat(value["time"])
+    if isinstance(value, dict) and "filter" in value:
+        return make_filter(value)
+    if isinstance(value, list):
+        return [filter_argument(one) for one in value]
+    return value
+
+
+def make_filter(spec):
+    make = getattr(data_filter, spec["filter"])
+    bounds = {name: filter_argument(value) for name, value in spec.get("bounds", {}).items()}
+    return make(*[filter_argument(one) for one in spec.get("args", [])], **bounds)
+
+
+def filters(request):
+    """What the filters of the SDK are for these arguments, or the class of the error."""
+    made = []
+    for spec in request["specs"]:
+        try:
+            made.append({"filter": make_filter(spec)})
+        except (exceptions.PlanetError, ValueError, TypeError, KeyError, AttributeError) as error:
+            made.append({"error": type(error).__name__})
+    return {"made": made}
+
+
+# The SDK asks Planet for these before a search; the sandbox has no such call.
+planet.specs.PRODUCT_BUNDLES.cache = {
+    "item_types": {"PSScene", "SkySatScene", "REOrthoTile"},
+    "bundles": {},
+    "bundle_names": [],
+}
+
+
+async def one_call(client, method, args, options):
+    if "asset" in options:
+        asset = await client.get_asset(*options.pop("asset"))
+        args = [asset, *args]
+    if "ready" in options:
+        asset = await client.get_asset(*options.pop("ready"))
+        await client.activate_asset(asset)
+        args = [await client.wait_asset(asset, delay=0), *args]
+    if method == "validate_checksum":
+        return client.validate_checksum(args[0], pathlib.Path(args[1]))
+    states = []
+    if method == "wait_asset":
+        options = {**options, "callback": states.append}
+    if method == "download_asset":
+        options = {**options, "progress_bar": False, "directory": pathlib.Path(options["directory"])}
+    result = getattr(client, method)(*args, **options)
+    if hasattr(result, "__aiter__"):
+        return [one async for one in result]
+    result = await result
+    return str(result) if isinstance(result, pathlib.Path) else result
+
+
+loop = asyncio.new_event_loop()
+clients = {}
+
+
+async def answered(request):
+    """One session for all calls: making one takes a while."""
+    client = clients.get(request["base"])
+    if client is None:
+        session = planet.Session(auth=planet.Auth.from_key(request["key"]))
+        client = clients[request["base"]] = planet.DataClient(session, base_url=request["base"])
+    method, args, options = request["ask"]
+    try:
+        return {"result": await one_call(client, method, args, dict(options))}
+    except exceptions.PlanetError as error:
+        return {"error": type(error).__name__}
+
+
+def data_call(request):
+    """Calls the Data API."""
+    return loop.run_until_complete(answered(request))
+
+
+def asked_before(request):
+    """What the SDK asks for before a call with item types, which goes no further here."""
+    asked = []
+
+    def refuse(url):
+        asked.append(url)
+        raise httpx.ConnectError("not here")
+
+    kept_cache, kept_get = planet.specs.PRODUCT_BUNDLES.cache, httpx.get
+    planet.specs.PRODUCT_BUNDLES.cache = None
+    httpx.get = refuse
+    try:
+        data_call(request)
+    except planet.specs.FetchBundlesSpecError:
+        pass
+    finally:
+        planet.specs.PRODUCT_BUNDLES.cache = kept_cache
+        httpx.get = kept_get
+    return {"asked": asked}
 
 
 def answer(request):

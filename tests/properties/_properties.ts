@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { posix, win32 } from "node:path";
 import { inspect } from "node:util";
-import { asGeometry } from "../../lib/clients/geometry.ts";
+import { asGeometry } from "../../lib/clients/data_filter.ts";
 import { createHandler } from "../../lib/callback/handler.ts";
 import { AuthError, PlanetError } from "../../lib/errors.ts";
 import { OAuthClient } from "../../lib/oauth/client.ts";

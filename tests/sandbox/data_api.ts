@@ -1,5 +1,5 @@
 /**
- * A small Data API for the sandbox: saved searches, results, items, with paging.
+ * A small Data API for the sandbox: saved searches, results, items, assets, with paging.
  *
  * Paths and shapes are those of Planet's Data API v1. Every call needs a bearer
  * token that the sandbox's authorization servers signed for this audience and
@@ -9,7 +9,9 @@
  */
 
 import type { ServerResponse } from "node:http";
+import { noteSecret } from "../_support/watch.ts";
 import { sendJson } from "./http_server.ts";
+import { digestOf, type Storage, type StoredFile } from "./storage.ts";
 
 /** A call, read whole. */
 export interface ApiCall {
@@ -39,6 +41,16 @@ type Json = Record<string, unknown>;
 
 const TYPES = ["PSScene", "SkySatScene", "REOrthoTile"];
 
+/** Assets of every item, with their media types and the endings of their files. */
+const ASSETS: Readonly<Record<string, readonly [type: string, ending: string]>> = {
+  ortho_analytic_4b: ["image/tiff", "_AnalyticMS.tif"],
+  ortho_udm2: ["image/tiff", "_udm2.tif"],
+  metadata_json: ["application/json", "_metadata.json"],
+};
+
+/** How long an interval of the statistics is, as far as the text of a time tells it. */
+const INTERVALS: Readonly<Record<string, number>> = { hour: 13, day: 10, month: 7, year: 4 };
+
 function decode(part: string): Uint8Array<ArrayBuffer> {
   const binary = atob(part.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(binary, (char) => char.charCodeAt(0));
@@ -50,14 +62,32 @@ export class DataApi {
   readonly rejected: Set<string> = new Set();
   /** Searches or items per page. */
   pageSize = 5;
+  /** How pages follow each other. */
+  paging: "plain" | "relative" | "empty page" | "circle" = "plain";
+  /** How long it takes to activate an asset, in milliseconds. */
+  activationMs = 0;
+  /** Size of every asset in bytes. */
+  assetBytes = 200_000;
+  /** What the bytes of the assets follow from; another value means that all have changed. */
+  assetSeed = 1;
+  /** Changes what is said of an asset. */
+  assetHook: ((asset: Json) => Json) | undefined;
+  /** How often an asset was activated, by its path. */
+  readonly activations: Map<string, number> = new Map();
+  /** Where the bytes are. */
+  storage: Storage | undefined;
+  /** Where the storage is. */
+  storageOrigin = "";
+  readonly #activated = new Map<string, number>();
+  readonly #links = new Map<string, { path: string; expiresAt: number }>();
   readonly #searches = new Map<string, Json>();
   readonly #items: Json[] = [];
   readonly #gate: ApiGate;
   readonly #origin: string;
   #ids = 0;
 
-  /** Starts with `searches` saved searches and 12 items of each type. */
-  constructor(origin: string, gate: ApiGate, searches = 12) {
+  /** Starts with `searches` saved searches and `items` items of each type. */
+  constructor(origin: string, gate: ApiGate, searches = 12, items = 12) {
     this.#origin = origin;
     this.#gate = gate;
     for (let index = 1; index <= searches; index++) {
@@ -68,7 +98,7 @@ export class DataApi {
       }, Date.UTC(2026, 0, index));
     }
     for (const type of TYPES) {
-      for (let index = 1; index <= 12; index++) this.#items.push(this.#item(type, index));
+      for (let index = 1; index <= items; index++) this.#items.push(this.#item(type, index));
     }
   }
 
@@ -77,12 +107,36 @@ export class DataApi {
     return [...this.#searches.values()].map(({ name }) => String(name));
   }
 
+  /** The file of an asset, by its path: item type, item, asset type. */
+  readonly file = (path: string): StoredFile | undefined => {
+    const [, item = "", asset = ""] = path.split("/");
+    if (!Object.hasOwn(ASSETS, asset)) return undefined;
+    const [type, ending] = ASSETS[asset]!;
+    let seed = this.assetSeed;
+    for (const char of path) seed = (Math.imul(seed, 31) + char.charCodeAt(0)) | 0;
+    return { name: item + ending, type, size: this.assetBytes, seed: seed >>> 0 };
+  };
+
+  /** Makes all links to assets run out. */
+  expireLinks(): void {
+    for (const link of this.#links.values()) link.expiresAt = 0;
+  }
+
   /** Answers one call. */
   async handle(call: ApiCall, response: ServerResponse): Promise<void> {
+    // This link is a credential itself.
+    if (call.url.pathname === "/data/v1/download") return this.#download(call.url, response);
     const refusal = await this.#refusal(call.authorization);
     if (refusal !== undefined) {
       return sendJson(response, 401, { message: refusal, errors: [] }, {
         "www-authenticate": 'Bearer error="invalid_token"',
+      });
+    }
+    if (call.url.pathname === "/features/v1/ogc/my/collections" && call.method === "GET") {
+      const links = [{ rel: "self", href: call.url.href }];
+      return sendJson(response, 200, {
+        collections: [{ id: "fields-abc", title: "Fields" }],
+        links,
       });
     }
     const path = call.url.pathname.replace(/^\/data\/v1/, "").split("/").slice(1).map(
@@ -129,7 +183,96 @@ export class DataApi {
       );
       return found === undefined ? missing(response, "item") : sendJson(response, 200, found);
     }
+    if (room === "item-types" && leaf === "items" && item !== undefined) {
+      const known = this.#items.some((one) => one.id === item);
+      if (!known) return missing(response, "item");
+      if (path[4] === "assets" && path.length === 5 && call.method === "GET") {
+        return sendJson(
+          response,
+          200,
+          Object.fromEntries(
+            Object.keys(ASSETS).map((asset) => [asset, this.#asset(`${id}/${item}/${asset}`)]),
+          ),
+        );
+      }
+      if (path[4] === "coverage" && path.length === 5 && call.method === "POST") {
+        if (!call.body.includes('"geometry"')) return invalid(response);
+        return sendJson(response, 200, { clear_percent: 87, status: "complete" });
+      }
+    }
+    if (room === "assets" && id !== undefined && call.method === "GET") {
+      const place = new TextDecoder().decode(decode(id));
+      if (this.file(place) === undefined) return missing(response, "asset");
+      if (leaf === undefined) return sendJson(response, 200, this.#asset(place));
+      if (leaf === "activate") {
+        this.activations.set(place, (this.activations.get(place) ?? 0) + 1);
+        const isNew = !this.#activated.has(place);
+        if (isNew) this.#activated.set(place, Date.now());
+        response.writeHead(isNew ? 202 : 204);
+        response.end();
+        return;
+      }
+    }
+    if (route === "POST stats" && path.length === 1) return this.#stats(call.body, response);
     return missing(response, "page");
+  }
+
+  /** Leads to the storage. */
+  #download(url: URL, response: ServerResponse): void {
+    const link = this.#links.get(url.searchParams.get("token") ?? "");
+    if (link === undefined) return missing(response, "download");
+    if (link.expiresAt <= Date.now()) {
+      const status = this.storage!.settings.expiredStatus;
+      return sendJson(response, status, { general: [{ message: "The link has expired." }] });
+    }
+    response.writeHead(302, { location: this.storageOrigin + this.storage!.sign(link.path) });
+    response.end();
+  }
+
+  #asset(path: string): Json {
+    const id = btoa(path).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    const self = `${this.#origin}/data/v1/assets/${id}`;
+    const since = this.#activated.get(path);
+    const isActive = since !== undefined && Date.now() >= since + this.activationMs;
+    const asset: Json = {
+      _links: {
+        _self: self,
+        activate: `${self}/activate`,
+        type: `${this.#origin}/data/v1/asset-types/${path.split("/")[2]}`,
+      },
+      _permissions: ["download"],
+      md5_digest: null,
+      status: isActive ? "active" : since === undefined ? "inactive" : "activating",
+      type: path.split("/")[2],
+    };
+    if (isActive) {
+      const token = `token-${crypto.randomUUID()}`;
+      noteSecret("link", token);
+      const expiresAt = Date.now() + this.storage!.settings.linkMs;
+      this.#links.set(token, { path, expiresAt });
+      asset.md5_digest = digestOf(this.file(path)!);
+      asset.location = `${this.#origin}/data/v1/download?token=${token}`;
+      asset.expires_at = new Date(expiresAt).toISOString();
+    }
+    return this.assetHook?.(asset) ?? asset;
+  }
+
+  #stats(body: string, response: ServerResponse): void {
+    const input = this.#search(body, true);
+    const { interval } = (input === undefined ? {} : JSON.parse(body)) as Json;
+    const length = interval === "week" ? 10 : INTERVALS[String(interval)];
+    if (input === undefined || length === undefined) return invalid(response);
+    const counts = new Map<string, number>();
+    for (const { properties } of this.#items) {
+      const { acquired, item_type } = properties as Json;
+      if (!(input.item_types as unknown[]).includes(item_type)) continue;
+      const start = `${
+        String(acquired).slice(0, length) + "2026-01-01T00".slice(length)
+      }:00:00.000Z`;
+      counts.set(start, (counts.get(start) ?? 0) + 1);
+    }
+    const buckets = [...counts].map(([start_time, count]) => ({ count, start_time }));
+    sendJson(response, 200, { buckets, interval, utc_offset: "+0h" });
   }
 
   async #refusal(authorization: string | undefined): Promise<string | undefined> {
@@ -208,8 +351,8 @@ export class DataApi {
     const acquired = new Date(Date.UTC(2026, index - 1, 1, 10)).toISOString();
     return {
       _links: { _self: self, assets: `${self}/assets/`, thumbnail: `${self}/thumb` },
-      _permissions: [],
-      assets: [],
+      _permissions: Object.keys(ASSETS).map((asset) => `assets.${asset}:download`),
+      assets: Object.keys(ASSETS),
       geometry: { type: "Point", coordinates: [13.4, 52.5] },
       id,
       properties: { acquired, cloud_cover: index / 100, item_type: type, published: acquired },
@@ -234,7 +377,8 @@ export class DataApi {
       (url.searchParams.get("_sort") ?? "published desc").split(" ");
     const types = search.item_types as string[];
     const found = this.#items.filter((item) =>
-      types.includes(String((item.properties as Json).item_type))
+      types.includes(String((item.properties as Json).item_type)) &&
+      fulfils(item.properties as Json, search.filter as Json)
     );
     const order = direction === "asc" ? 1 : -1;
     found.sort((a, b) =>
@@ -251,8 +395,20 @@ export class DataApi {
     const at = (number: number) => {
       const link = new URL(url);
       link.searchParams.set("_page", String(number));
-      return link.href;
+      return this.paging === "relative" ? link.pathname + link.search : link.href;
     };
+    if (this.paging === "empty page" && !url.searchParams.has("_after")) {
+      const link = new URL(url);
+      link.searchParams.set("_after", "nothing");
+      return sendJson(response, 200, { _links: { _next: link.href }, ...more, [member]: [] });
+    }
+    if (this.paging === "circle" && page * size >= all.length) {
+      return sendJson(response, 200, {
+        _links: { _next: at(1) },
+        ...more,
+        [member]: all.slice((page - 1) * size, page * size),
+      });
+    }
     sendJson(response, 200, {
       _links: {
         _first: at(1),
@@ -263,6 +419,20 @@ export class DataApi {
       [member]: all.slice((page - 1) * size, page * size),
     });
   }
+}
+
+/** Tells whether an item fulfils a filter, as far as this API knows filters; the others let all through. */
+function fulfils(properties: Json, { config, field_name, type }: Json): boolean {
+  if (type === "AndFilter") return (config as Json[]).every((one) => fulfils(properties, one));
+  if (type === "OrFilter") return (config as Json[]).some((one) => fulfils(properties, one));
+  if (type === "NotFilter") return !fulfils(properties, config as Json);
+  if (type !== "RangeFilter" && type !== "DateRangeFilter") return true;
+  const read = (value: unknown) =>
+    type === "RangeFilter" ? Number(value) : Date.parse(String(value));
+  const value = read(properties[String(field_name)]);
+  const { gt, gte, lt, lte } = config as Json;
+  return (gt === undefined || value > read(gt)) && (gte === undefined || value >= read(gte)) &&
+    (lt === undefined || value < read(lt)) && (lte === undefined || value <= read(lte));
 }
 
 function compare(one: unknown, other: unknown): number {

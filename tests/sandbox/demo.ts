@@ -1,7 +1,8 @@
 /**
  * Everything once, without a human (`deno task demo`): signs in by all three
  * flows against a local sandbox, lists the saved searches with each session,
- * shows a refresh, a second run that needs no login, and where the state lies.
+ * shows a refresh, a second run that needs no login, and where the state lies;
+ * then searches for an image and downloads it, over a connection that breaks.
  *
  * Ends with exit code 1 where any step fails. Prints no secret.
  *
@@ -13,9 +14,13 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
 import {
+  type Asset,
   Auth,
   type AuthEvent,
+  dataFilter,
+  type DownloadProgress,
   FileStorage,
+  type Item,
   Planet,
   PlanetOAuthScopes,
   Session,
@@ -191,10 +196,66 @@ async function demo(): Promise<void> {
       }
       for (const auth of [byCode(), byDevice(), asService()]) {
         const { expiresAt = 0, flow, state, storage } = await auth.explain();
-        const until = new Date(expiresAt * 1000).toISOString();
+        const until = new Date(expiresAt).toISOString();
         say(`${auth.profileName}: ${flow}, ${storage}, ${state}, token good until ${until}`);
       }
       say("(in a folder of the demo; by default it is your home folder)");
+    });
+
+    const { data } = new Planet(new Session(asService()));
+    const { api, storage } = sandbox;
+    let item: Item | undefined;
+    let asset: Asset | undefined;
+
+    await step("Search: an image with a clear sky", async () => {
+      const searchFilter = dataFilter.and([
+        dataFilter.range("cloud_cover", { lt: 0.1 }),
+        dataFilter.dateRange("acquired", { gte: new Date("2026-01-01T00:00:00Z") }),
+        dataFilter.permission(),
+      ]);
+      const itemTypes = ["PSScene"];
+      for await (item of data.search({ itemTypes, searchFilter, limit: 1 }));
+      expect(item !== undefined, "Nothing was found.");
+      say(`${item!.id}, acquired ${item!.properties.acquired}`);
+      say(`its assets: ${Object.keys(await data.listItemAssets("PSScene", item!.id)).join(", ")}`);
+    });
+
+    await step("Activate and wait: the API makes the image available", async () => {
+      api.activationMs = 1_200;
+      api.assetBytes = 6 << 20;
+      asset = await data.getAsset("PSScene", item!.id, "ortho_analytic_4b");
+      const sent = await data.activateAsset(asset);
+      const onState = (state: string) => say(`the asset is ${state}`);
+      asset = await data.waitAsset(asset, { delayMs: 500, timeoutMs: 30_000, onState });
+      expect(sent && asset.status === "active", "The asset was not activated.");
+    });
+
+    await step("Download: the connection breaks in the middle, the download goes on", async () => {
+      storage.settings.breaks = [{ after: 2_500_000, how: "cut" }];
+      storage.settings.pauseMs = 10;
+      log.reset();
+      const directory = join(root, "images");
+      const onProgress = ({ received, resumed, total = 0 }: DownloadProgress) => {
+        const tenth = Math.floor(received / total * 10);
+        if (tenth === told) return;
+        told = tenth;
+        const bar = "#".repeat(tenth).padEnd(10, ".");
+        say(`[${bar}] ${(received / 1e6).toFixed(1)} MB${resumed ? ", resumed" : ""}`);
+      };
+      let told = -1;
+      const file = await data.downloadAsset(asset!, { directory, onProgress });
+      storage.settings.pauseMs = 0;
+      const [first, second] = log.entries.filter(({ kind }) => kind === "storage");
+      say(`${file.bytes} bytes, MD5 ${file.md5}`);
+      say(`asked for twice: all of it, then ${second?.headers.range}`);
+      expect(first !== undefined && second?.headers.range !== undefined, "It did not go on.");
+      expect(file.resumed && file.bytes === api.assetBytes, "The file is not whole.");
+      expect(storage.counters.authorizations === 0, "The storage saw the token.");
+      await data.validateChecksum(asset!, file.path);
+      say(`read again and checked: ${relative(root, file.path)}`);
+      const again = await data.downloadAsset(asset!, { directory });
+      expect(again.kept, "A second run must keep a whole file.");
+      say("a second run keeps it");
     });
 
     await step("Logout: revoked at the server, forgotten here", async () => {

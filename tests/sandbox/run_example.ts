@@ -104,11 +104,12 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
   const text = await readFile(join(ROOT, "examples", `${name}.ts`), "utf8");
   const line = new RegExp(`^// deno run (.*) examples/${name}\\.ts$`, "m").exec(text)?.[1];
   if (line === undefined) throw new Error(`The header of ${name}.ts names no flags.`);
-  const { environment, url } = world.sandbox;
+  const { environment, storageUrl, url } = world.sandbox;
   const hosts: Record<string, string> = {
     "login.planet.com": new URL(environment.userAuthServer).host,
     "services.sentinel-hub.com": new URL(environment.m2mAuthServer).host,
     "api.planet.com": new URL(url).host,
+    "storage.googleapis.com": new URL(storageUrl).host,
     "127.0.0.1:8000": "127.0.0.1:0",
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,

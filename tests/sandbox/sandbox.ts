@@ -1,9 +1,9 @@
 /**
  * The local world that tests, examples and the demo run against.
  *
- * Two real authorization servers (`npm:oidc-provider`) set up like Planet's, and
- * a small Data API that checks their tokens, all on 127.0.0.1. Run as a program
- * (`deno task sandbox`) it stays up and prints how to use it.
+ * Two real authorization servers (`npm:oidc-provider`) set up like Planet's, a
+ * small Data API that checks their tokens, and a storage, all on 127.0.0.1. Run
+ * as a program (`deno task sandbox`) it stays up and prints how to use it.
  *
  * @module
  */
@@ -25,6 +25,7 @@ import {
   type ServerGroup,
 } from "../_support/watch.ts";
 import { DataApi } from "./data_api.ts";
+import { Storage } from "./storage.ts";
 import { listen, type Listening, readBody, sendJson } from "./http_server.ts";
 
 /** What a request is for. */
@@ -40,13 +41,15 @@ export type RequestKind =
   | "introspect"
   | "userinfo"
   | "api"
+  | "download"
+  | "storage"
   | "environment"
   | "other";
 
 /** A request that reached the sandbox. */
 export interface LoggedRequest {
-  /** Which of the three servers. */
-  readonly server: "user" | "m2m" | "api";
+  /** Which of the servers. */
+  readonly server: "user" | "m2m" | "api" | "storage";
   /** What it is for. */
   readonly kind: RequestKind;
   /** Method, in capitals. */
@@ -97,8 +100,10 @@ export interface SandboxSettings extends AuthorizationServerSettings {
 export interface SandboxOptions extends Partial<SandboxSettings> {
   /** How many saved searches there are; default 12. */
   searches?: number;
-  /** Fixed ports of the servers for people, for service accounts, and of the API; default: any. */
-  ports?: readonly [user: number, m2m: number, api: number];
+  /** How many items there are of each type; default 12. */
+  items?: number;
+  /** Fixed ports of the servers for people, for service accounts, of API and storage; default: any. */
+  ports?: readonly [user: number, m2m: number, api: number, storage?: number];
   /** Redirect URI that the examples use; default `http://localhost:8080`. */
   callbackUrl?: string;
   /** More redirect URIs of the public client. */
@@ -121,7 +126,7 @@ export class RequestLog {
 
   /** How many reached an authorization server, whatever for. */
   get toAuthorizationServers(): number {
-    return this.entries.filter(({ server }) => server !== "api").length;
+    return this.entries.filter(({ server }) => server === "user" || server === "m2m").length;
   }
 
   /** Forgets all. */
@@ -146,6 +151,8 @@ const M2M_PATH = "/auth/realms/main";
 export interface Sandbox {
   /** Where it is: the origin of the API, which also has `/environment.json`. */
   readonly url: string;
+  /** Where the storage is. */
+  readonly storageUrl: string;
   /** The servers, as the library takes them. */
   readonly environment: PlanetEnvironment;
   /** The public client: authorization code, device code, refresh. */
@@ -162,6 +169,8 @@ export interface Sandbox {
   readonly counters: AuthorizationServerCounters;
   /** The data, and tokens to refuse. */
   readonly api: DataApi;
+  /** The bytes of the assets, and what goes wrong with them. */
+  readonly storage: Storage;
   /** Answers the next `times` requests of `kind` with `fault`; other hooks come after it. */
   failNext(kind: RequestKind, fault: Fault, times?: number): void;
   /** Makes every refresh token void, as an administrator does. */
@@ -191,9 +200,12 @@ function signingKeys(): Promise<CryptoKeyPair> {
 }
 
 function kindOf(server: LoggedRequest["server"], path: string): RequestKind {
+  if (server === "storage") return "storage";
   if (server === "api") {
     return path === "/environment.json"
       ? "environment"
+      : path === "/data/v1/download"
+      ? "download"
       : path.startsWith("/data/")
       ? "api"
       : "other";
@@ -295,6 +307,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const {
     callbackUrl = "http://localhost:8080",
     clients = [],
+    items,
     ports = [0, 0, 0],
     redirectUris = [],
     searches,
@@ -318,6 +331,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   let group: ServerGroup | undefined;
   const servers: { user?: AuthorizationServer; m2m?: AuthorizationServer } = {};
   let api: DataApi | undefined;
+  let storage: Storage | undefined;
   let publicInfo: Record<string, unknown> = {};
 
   const pause = (ms: number) =>
@@ -388,6 +402,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         const authorization = request.headers.authorization;
         return await api!.handle({ method: entry.method, url, authorization, body }, response);
       }
+      if (server === "storage") return await storage!.handle(request, response, url);
       if (server === "m2m") body = credentialsInBody(request, body);
       servers[server]!.handle(replay(request, asPlanetTakesIt(path), body), response);
     };
@@ -403,7 +418,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     listening.push(await listen(serve("user", ""), ports[0]));
     listening.push(await listen(serve("m2m", M2M_PATH), ports[1]));
     listening.push(await listen(serve("api", ""), ports[2]));
-    const [userOrigin, m2mOrigin, url] = listening.map(({ origin }) => origin) as [
+    listening.push(await listen(serve("storage", ""), ports[3]));
+    const [userOrigin, m2mOrigin, url, storageOrigin] = listening.map(({ origin }) => origin) as [
+      string,
       string,
       string,
       string,
@@ -461,15 +478,30 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       settings,
       counters,
     });
-    api = new DataApi(url, {
-      issuers: [environment.userAuthServer, environment.m2mAuthServer],
-      audience: `${url}/`,
-      publicKey,
+    api = new DataApi(
+      url,
+      {
+        issuers: [environment.userAuthServer, environment.m2mAuthServer],
+        audience: `${url}/`,
+        publicKey,
+        apiKey: API_KEY,
+      },
+      searches,
+      items,
+    );
+    storage = new Storage(api.file, closing.signal);
+    Object.assign(api, { storage, storageOrigin });
+    publicInfo = {
+      ...environment,
+      clientId: CLIENT_ID,
+      callbackUrl,
+      m2m: M2M,
       apiKey: API_KEY,
-    }, searches);
-    publicInfo = { ...environment, clientId: CLIENT_ID, callbackUrl, m2m: M2M, apiKey: API_KEY };
+      storage: storageOrigin,
+    };
     return {
       url,
+      storageUrl: storageOrigin,
       environment,
       clientId: CLIENT_ID,
       m2m: M2M,
@@ -478,6 +510,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       log,
       counters,
       api,
+      storage,
       failNext(kind: RequestKind, fault: Fault, times = 1): void {
         failing.push({ kind, fault, times });
       },

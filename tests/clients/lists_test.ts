@@ -1,0 +1,78 @@
+/**
+ * Lists of the Data API: every item once, no request too many, and what ends them.
+ *
+ * @module
+ */
+import { assertEquals, assertRejects } from "@std/assert";
+import { Auth, PagingError, Planet, Session, type SessionEvent } from "../../mod.ts";
+import { test } from "../_support/harness.ts";
+import { withSandbox } from "../sandbox/sandbox.ts";
+import { longList, readLongList } from "./_lists.ts";
+
+test("search() reads 10,000 items, each page once, and keeps none", async () => {
+  console.log(await readLongList(10_000));
+});
+
+test("search() asks for no page that nobody reads", async () => {
+  const { asked, data } = longList(1_000);
+  const options = { itemTypes: ["PSScene"], pageSize: 100 };
+  let count = 0;
+  for await (const _ of data.search({ ...options, limit: 0 })) if (++count === 150) break;
+  assertEquals(asked, [0, 1], "left in the middle of the second page");
+  asked.length = 0;
+  for await (const _ of data.search({ ...options, limit: 200 }));
+  assertEquals(asked, [0, 1], "the limit is the end of a page");
+  asked.length = 0;
+  for await (const _ of data.search(options));
+  assertEquals(asked, [0], "100 if nothing is said");
+  asked.length = 0;
+  const controller = new AbortController();
+  await assertRejects(
+    async () => {
+      for await (const { id } of data.search({ ...options, limit: 0, signal: controller.signal })) {
+        if (id === "item-99") controller.abort(new Error("enough"));
+      }
+    },
+    Error,
+    "enough",
+  );
+  assertEquals(asked, [0], "nothing is asked for after an abort");
+});
+
+for (const paging of ["plain", "relative", "empty page"] as const) {
+  test(`lists of the sandbox come whole: ${paging}`, () =>
+    withSandbox(async ({ api, apiKey, environment }) => {
+      api.paging = paging;
+      const auth = Auth.fromKey(apiKey, { environment });
+      const { data } = new Planet(new Session(auth, { requestsPerSecond: 0 }));
+      const items = data.search({ itemTypes: ["PSScene"], limit: 0 });
+      assertEquals(new Set((await Array.fromAsync(items)).map(({ id }) => id)).size, 12);
+      assertEquals((await Array.fromAsync(data.listSearches({ limit: 0 }))).length, 13);
+    }));
+}
+
+test("a circle of pages is an error, not an endless list", () =>
+  withSandbox(async ({ api, apiKey, environment, log }) => {
+    api.paging = "circle";
+    const auth = Auth.fromKey(apiKey, { environment });
+    const { data } = new Planet(new Session(auth, { requestsPerSecond: 0 }));
+    await assertRejects(() => Array.fromAsync(data.listSearches({ limit: 0 })), PagingError);
+    assertEquals(
+      log.count("api"),
+      4,
+      "12 searches on three pages, and the first again by its link",
+    );
+  }));
+
+test("a list that its limit cut short says so", () =>
+  withSandbox(async ({ apiKey, environment }) => {
+    const events: SessionEvent[] = [];
+    const auth = Auth.fromKey(apiKey, { environment });
+    const session = new Session(auth, { requestsPerSecond: 0, onEvent: (one) => events.push(one) });
+    const { data } = new Planet(session);
+    const limits = () => events.splice(0).filter(({ type }) => type === "limit").length;
+    await Array.fromAsync(data.listSearches({ limit: 12 }));
+    assertEquals(limits(), 0);
+    await Array.fromAsync(data.listSearches({ limit: 11 }));
+    assertEquals(limits(), 1);
+  }));
