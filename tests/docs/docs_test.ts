@@ -68,9 +68,10 @@ test("every example in the documents runs", () =>
           env: {
             HOME: home.path,
             DENO_DIR: join(home.path, "deno"),
-
             PLANET_SANDBOX: sandbox.url,
             PL_API_KEY: "my-api-key",
+            PL_CLIENT_ID: "my-client-id",
+            PL_CLIENT_SECRET: "my-client-secret",
           },
         },
       );
