@@ -69,6 +69,8 @@ test("every example in the documents runs", () =>
             HOME: home.path,
             DENO_DIR: join(home.path, "deno"),
             PLANET_SANDBOX: sandbox.url,
+            SANDBOX_API_KEY: sandbox.apiKey,
+            SANDBOX_CLIENT_SECRET: sandbox.m2m.clientSecret,
             PL_API_KEY: "my-api-key",
             PL_CLIENT_ID: "my-client-id",
             PL_CLIENT_SECRET: "my-client-secret",

@@ -19,8 +19,8 @@ const SERVERS: [string, string][] = [
   [PRODUCTION.apiBaseUrl, sandbox.apiBaseUrl],
 ];
 const SECRETS: [string, string][] = [
-  ["my-client-secret", sandbox.m2m.clientSecret],
-  ["my-api-key", sandbox.apiKey],
+  ["my-client-secret", process.env.SANDBOX_CLIENT_SECRET ?? ""],
+  ["my-api-key", process.env.SANDBOX_API_KEY ?? ""],
 ];
 
 function replaced(text: string, pairs: readonly [string, string][]): string {

@@ -467,7 +467,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       publicKey,
       apiKey: API_KEY,
     }, searches);
-    publicInfo = { ...environment, clientId: CLIENT_ID, callbackUrl, m2m: M2M, apiKey: API_KEY };
+    const { clientId } = M2M;
+    publicInfo = { ...environment, clientId: CLIENT_ID, callbackUrl, m2m: { clientId } };
     return {
       url,
       environment,
