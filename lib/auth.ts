@@ -13,6 +13,7 @@ import {
   BUILTIN_NAMES,
   checkClientId,
   checkKey,
+  checkNames,
   checkScopes,
   checkSessionOptions,
   checkText,
@@ -93,6 +94,11 @@ export class Auth implements AsyncDisposable {
   #login: Promise<Login> | undefined;
 
   private constructor(setup: Setup) {
+    if (setup?.origin === undefined) {
+      throw new TypeError(
+        "Use a constructor with a name, such as Auth.fromOAuthM2M(), not new Auth().",
+      );
+    }
     const { profileName, checked, options, client } = setup;
     this.#setup = setup;
     this.profileName = profileName;
@@ -144,6 +150,7 @@ export class Auth implements AsyncDisposable {
    * ```
    */
   static fromOAuthUserAuthCode(options: AuthCodeOptions): Auth {
+    checkNames(options);
     const callbackUrl = parseCallbackUrl(checkText(options.callbackUrl, "callbackUrl")).callbackUrl;
     return Auth.#forClient(options, "oidc_auth_code", { callbackUrl });
   }
@@ -185,6 +192,7 @@ export class Auth implements AsyncDisposable {
    * ```
    */
   static fromOAuthM2M(options: M2MOptions): Auth {
+    checkNames(options);
     const clientSecret = checkText(options.clientSecret, "clientSecret");
     return Auth.#forClient(options, "oidc_client_credentials_secret", { clientSecret });
   }
@@ -301,6 +309,7 @@ export class Auth implements AsyncDisposable {
     clientType: ClientSettings["clientType"],
     extra: { callbackUrl?: string; clientSecret?: string },
   ): Auth {
+    checkNames(options);
     const clientId = checkClientId(options.clientId);
     const { allowedOrigins, clock, environment } = checkSessionOptions(options);
     const { audiences, m2mAuthServer, userAuthServer } = environment;
@@ -464,7 +473,18 @@ export class Auth implements AsyncDisposable {
    */
   async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
     const token = await this.#accessToken(options);
-    return await (await this.#oauth()).userinfo(token, options.signal);
+    try {
+      return await (await this.#oauth()).userinfo(token, options.signal);
+    } catch (error) {
+      const asked = this.#keeper?.client.scopes.includes("openid") ?? true;
+      const refused = error instanceof AuthError &&
+        ["insufficient_scope", "invalid_token"].includes(error.oauthError ?? "");
+      if (asked || !refused) throw error;
+      throw invalid(
+        'Add "openid" to requestedScopes and sign in again: userinfo() needs it.',
+        error,
+      );
+    }
   }
 
   /**

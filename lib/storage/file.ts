@@ -420,11 +420,9 @@ export class FileStorage implements ObjectStorageProvider {
     const code = fileErrorCode(cause);
     if (code === "EISDIR") return corrupt(path, "a folder");
     if (code === "NotCapable") {
-      const read = `--allow-read=${this.root}/.planet`;
-      const flags = ["read", "look at", "list"].includes(verb)
-        ? read
-        : `${read} --allow-write=${this.root}/.planet`;
-      const message = `Run with ${flags}: may not ${verb} ${path}.`;
+      const folder = this.#given ?? `${this.root}/.planet`;
+      const flags = `--allow-read=${folder} --allow-write=${folder}`;
+      const message = `Run with ${flags}: the program may not use that folder.`;
       return new AuthError("storage_denied", message, { cause });
     }
     // Some read-only places, such as /proc, have no folder for a new name.
