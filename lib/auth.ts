@@ -96,7 +96,7 @@ export class Auth implements AsyncDisposable {
   private constructor(setup: Setup) {
     if (setup?.origin === undefined) {
       throw new TypeError(
-        "Use a constructor with a name, such as Auth.fromOAuthM2M(), not new Auth().",
+        "Use Auth.fromOAuthM2M() or one of its kin, not new Auth().",
       );
     }
     const { profileName, checked, options, client } = setup;
@@ -476,10 +476,8 @@ export class Auth implements AsyncDisposable {
     try {
       return await (await this.#oauth()).userinfo(token, options.signal);
     } catch (error) {
-      const asked = this.#keeper?.client.scopes.includes("openid") ?? true;
-      const refused = error instanceof AuthError &&
-        ["insufficient_scope", "invalid_token"].includes(error.oauthError ?? "");
-      if (asked || !refused) throw error;
+      const isRefused = error instanceof AuthError && error.oauthError !== undefined;
+      if (!isRefused || this.#keeper?.client.scopes.includes("openid")) throw error;
       throw invalid(
         'Add "openid" to requestedScopes and sign in again: userinfo() needs it.',
         error,

@@ -436,45 +436,27 @@ const OPTION_NAMES = ("allowedOrigins apiKey callbackUrl clientId clientSecret c
   "fetch onEvent profileName requestedScopes saveClientSecret saveStateToStorage storageProvider " +
   "waitUntil").split(" ");
 
-/** What else people call some of them. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  key: "apiKey",
-  profile: "profileName",
-  redirecturi: "callbackUrl",
-  redirecturl: "callbackUrl",
-  scope: "requestedScopes",
-  scopes: "requestedScopes",
-  secret: "clientSecret",
-  storage: "storageProvider",
-};
-
-/** Whether two names differ by one letter, or by two that changed places. */
-function isNear(one: string, other: string): boolean {
-  let at = 0;
-  while (at < one.length && one[at] === other[at]) at++;
-  const [left, right] = [one.slice(at), other.slice(at)];
-  return left.slice(1) === right || left === right.slice(1) || left.slice(1) === right.slice(1) ||
-    left[1]! + left[0] + left.slice(2) === right;
-}
-
 /** Checks that `options` is an object that has options of `Auth` only, and names the right one. */
 export function checkNames(options: object): void {
-  if (typeof options !== "object" || options === null) {
+  if (Object(options) !== options) {
     throw new TypeError('Pass the options as one object, such as { clientId: "…" }.');
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (OPTION_NAMES.includes(name) || value === undefined) continue;
+  for (const name in options) {
+    if (OPTION_NAMES.includes(name)) continue;
     const plain = name.toLowerCase().replace(/[_-]/g, "");
-    const meant = OTHER_NAMES[plain] ??
-      OPTION_NAMES.find((one) => isNear(one.toLowerCase(), plain));
+    if (/^allow[ot]/.test(plain)) {
+      throw new TypeError(
+        `Pass ${name} to ensureInitialized() or userLogin(): no constructor has it.`,
+      );
+    }
+    const like = (fits: (known: string) => boolean) =>
+      OPTION_NAMES.find((known) => fits(known.toLowerCase()));
+    const meant = like((known) => known === plain) ?? like((known) => known.includes(plain)) ??
+      (/^redirect/.test(plain)
+        ? "callbackUrl"
+        : like((known) => known.slice(0, 5) === plain.slice(0, 5)));
     throw new TypeError(
-      meant !== undefined
-        ? `Write ${meant}: there is no option ${JSON.stringify(name)}.`
-        : /^(allow(openbrowser|ttyprompt)|ui|timeoutms)$/.test(plain)
-        ? `Pass ${
-          JSON.stringify(name)
-        } to ensureInitialized() or userLogin(): no constructor has it.`
-        : `Leave out ${JSON.stringify(name)}: there is no such option.`,
+      `${meant ? `Write ${meant}` : "Leave it out"}: there is no option ${JSON.stringify(name)}.`,
     );
   }
 }

@@ -51,7 +51,8 @@ const ALONE: Record<string, () => unknown> = {
   "`profilName`": () => Untyped.fromOAuthUserDeviceCode({ clientId: "a", profilName: "my-app" }),
   "`allowOpenBrowser` in a constructor": () =>
     Untyped.fromOAuthUserDeviceCode({ clientId: "a", allowOpenBrowser: true }),
-  "an option that does not exist": () => Untyped.fromOAuthUserDeviceCode({ clientId: "a", b: 1 }),
+  "an option that does not exist": () =>
+    Untyped.fromOAuthUserDeviceCode({ clientId: "a", colour: 1 }),
   "arguments one by one": () => Untyped.fromOAuthUserDeviceCode("my-client-id", "my-app"),
   "`new Auth()`": () => new Untyped({ clientId: "my-client-id" }),
   "no `clientId`": () => Untyped.fromOAuthUserDeviceCode({}),
