@@ -1,12 +1,13 @@
 // Which servers the examples talk to: Planet's own, unless PLANET_SANDBOX holds the URL of a
-// local sandbox (`deno task sandbox`), which also brings client IDs that work there.
+// local sandbox (`deno task sandbox`), which also brings client IDs that work there; the secret of the
+// service account is PL_CLIENT_SECRET there too.
 import process from "node:process";
 import { AuthError, type PlanetEnvironment, PRODUCTION } from "../mod.ts";
 
 interface Sandbox extends PlanetEnvironment {
   clientId: string;
   callbackUrl: string;
-  m2m: { clientId: string; clientSecret: string };
+  m2m: { clientId: string };
 }
 
 const url = process.env.PLANET_SANDBOX;
@@ -27,8 +28,8 @@ export function clientId(): string {
 
 /** The service account. */
 export function serviceAccount(): { clientId: string; clientSecret: string } {
-  return sandbox?.m2m ?? {
-    clientId: process.env.PL_CLIENT_ID ?? "",
+  return {
+    clientId: sandbox?.m2m.clientId ?? process.env.PL_CLIENT_ID ?? "",
     clientSecret: process.env.PL_CLIENT_SECRET ?? "",
   };
 }

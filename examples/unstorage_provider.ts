@@ -10,9 +10,19 @@
 //     storageProvider: new UnstorageProvider(storage),
 //   });
 //
+// As a program it shows that, over a Map in the place of an unstorage.
+// deno run --allow-net=services.sentinel-hub.com,api.planet.com --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,PL_CLIENT_SECRET examples/unstorage_provider.ts
+//
 // The driver decides who can read what it keeps: the files of "fs" are for every user of the
 // machine. Put an EncryptedStorage around the provider there.
-import { AuthError, type JsonObject, type ObjectStorageProvider } from "../mod.ts";
+import {
+  Auth,
+  AuthError,
+  type JsonObject,
+  type ObjectStorageProvider,
+  Planet,
+  Session,
+} from "../mod.ts";
 
 /** The calls of unstorage that are used. */
 export interface UnstorageLike {
@@ -65,4 +75,21 @@ export class UnstorageProvider implements ObjectStorageProvider {
     if (found === undefined) throw new AuthError("storage_not_found", `There is no ${key}.`);
     return found;
   }
+}
+
+if (import.meta.main) {
+  const { environment, serviceAccount } = await import("./_environment.ts");
+  const kept = new Map<string, JsonObject>();
+  const storage: UnstorageLike = {
+    getItem: (key) => Promise.resolve(kept.get(key) ?? null),
+    setItem: (key, value) => Promise.resolve(void kept.set(key, value)),
+    hasItem: (key) => Promise.resolve(kept.has(key)),
+    removeItem: (key) => Promise.resolve(void kept.delete(key)),
+  };
+  const storageProvider = new UnstorageProvider(storage);
+  const auth = Auth.fromOAuthM2M({ ...serviceAccount(), storageProvider, environment });
+  for await (const search of new Planet(new Session(auth)).data.listSearches()) {
+    console.log(search.name);
+  }
+  console.log(`Kept: ${[...kept.keys()].join(", ")}`);
 }

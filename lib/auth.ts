@@ -13,6 +13,7 @@ import {
   BUILTIN_NAMES,
   checkClientId,
   checkKey,
+  checkNames,
   checkScopes,
   checkSessionOptions,
   checkText,
@@ -95,6 +96,11 @@ export class Auth implements AsyncDisposable {
   #signIn: Promise<SignIn> | undefined;
 
   private constructor(setup: Setup) {
+    if (setup?.origin === undefined) {
+      throw new TypeError(
+        "Use Auth.fromOAuthM2M() or one of its kin, not new Auth().",
+      );
+    }
     const { profileName, checked, options, client } = setup;
     this.#setup = setup;
     this.profileName = profileName;
@@ -147,6 +153,7 @@ export class Auth implements AsyncDisposable {
    * ```
    */
   static fromOAuthUserAuthCode(options: AuthCodeOptions): Auth {
+    checkNames(options);
     const callbackUrl = parseCallbackUrl(checkText(options.callbackUrl, "callbackUrl")).callbackUrl;
     return Auth.#forClient(options, "oidc_auth_code", { callbackUrl });
   }
@@ -188,6 +195,7 @@ export class Auth implements AsyncDisposable {
    * ```
    */
   static fromOAuthM2M(options: M2MOptions): Auth {
+    checkNames(options);
     const clientSecret = checkText(options.clientSecret, "clientSecret");
     return Auth.#forClient(options, "oidc_client_credentials_secret", { clientSecret });
   }
@@ -304,6 +312,7 @@ export class Auth implements AsyncDisposable {
     clientType: ClientSettings["clientType"],
     extra: { callbackUrl?: string; clientSecret?: string },
   ): Auth {
+    checkNames(options);
     const clientId = checkClientId(options.clientId);
     const { allowedOrigins, clock, environment } = checkSessionOptions(options);
     const { audiences, m2mAuthServer, userAuthServer } = environment;
@@ -519,7 +528,16 @@ export class Auth implements AsyncDisposable {
    */
   async userinfo(options: { signal?: AbortSignal } = {}): Promise<JsonObject> {
     const token = await this.#accessToken(options);
-    return await (await this.#oauth()).userinfo(token, options.signal);
+    try {
+      return await (await this.#oauth()).userinfo(token, options.signal);
+    } catch (error) {
+      const isRefused = error instanceof AuthError && error.oauthError !== undefined;
+      if (!isRefused || this.#keeper?.client.scopes.includes("openid")) throw error;
+      throw invalid(
+        'Add "openid" to requestedScopes and sign in again: userinfo() needs it.',
+        error,
+      );
+    }
   }
 
   /**

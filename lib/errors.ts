@@ -11,6 +11,73 @@
 /**
  * Why signing in, refreshing or storing failed. A value changes its meaning
  * only in a major release.
+ *
+ * What each means. Below it, what a person can meet while signing in, word for word, and the next
+ * step; `…` stands for a name, an address or a number.
+ *
+ * - `access_denied`: the person said no.
+ *   "Sign in again and choose Allow: sign-in was denied in the browser, by you or by a rule of
+ *   your organisation." Next: sign in again; ask your administrator if Allow is not offered.
+ * - `client_rejected`: the server does not accept the client ID, secret, scopes or callback URL.
+ *   "Check the client ID, client secret, scopes and callback URL: … said "…"." Next: compare
+ *   with what is registered; the server's word says which.
+ * - `device_code_expired`: the code was not confirmed in time.
+ *   "Start signing in again and confirm the new code sooner: this one was not confirmed in
+ *   time." Next: run again.
+ * - `invalid_argument`: an option is wrong, and the message names it; a wrong type is a
+ *   `TypeError`.
+ *   "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), as it is registered:
+ *   …." Next: mend the option that the message names; nothing was opened or sent.
+ * - `invalid_token`: a token does not hold what was asked of it (`validateAccessToken()`).
+ * - `issuer_mismatch`: the answer belongs to another server.
+ *   "Sign in again, and report this if it stays: the answer in the browser came from another
+ *   authorization server than the one that was asked, or did not name it." Next: do not go on in
+ *   that browser tab; sign in again.
+ * - `lock_timeout`: another program holds the session's lock for too long.
+ * - `login_cancelled`: the person cancelled the login.
+ *   "Start signing in again when you are ready: Ctrl-C cancelled it." Next: run again when
+ *   ready.
+ * - `login_required`: a person must sign in: there is no session.
+ *   "Sign in first, with userLogin() or ensureInitialized(): profile "…" has no session." Next:
+ *   let the program sign in.
+ * - `login_timeout`: nobody finished the login.
+ *   "Start signing in again: nobody finished it within … s." Next: run again; `timeoutMs` gives
+ *   more time.
+ * - `malformed_response`: the server's answer is not as the standard has it.
+ *   "Report this to the operator of the authorization server: … is not as the standard has it
+ *   (…)." Next: check `environment`; a proxy may answer in the server's place.
+ * - `network`: there is no connection; try again.
+ *   "Check the network, or try again later: no connection to …." Next: check network, proxy and
+ *   VPN.
+ * - `port_in_use`: another program listens on the callback's port.
+ *   "Stop the program that listens on port … of this computer (perhaps another sign-in that
+ *   still waits), or register and set a callbackUrl with another port: port … is in use." Next:
+ *   end the other program, or use port 0 or another one.
+ * - `server_error`: the server failed; try again, at `retryAt` if it is given.
+ *   "Try again later: … answered …." Next: wait; device logins wait by themselves.
+ * - `session_expired`: a person must sign in: the server has ended the session.
+ *   "Sign in again, with userLogin() or ensureInitialized(): the authorization server has ended
+ *   the session of profile "…"." Next: sign in again.
+ * - `state_mismatch`: the answer belongs to another login.
+ *   "Start signing in again: the answer does not belong to this sign-in (state differs)." Next:
+ *   sign in again, from the newest tab.
+ * - `storage_corrupt`: what is stored cannot be read.
+ * - `storage_denied`: the store may not be used.
+ * - `storage_failed`: the store cannot be used.
+ * - `storage_not_found`: what should be stored is not there.
+ * - `throttled`: the server asks for a pause; try again at `retryAt`, or after a minute.
+ *   "Wait before trying again: … is throttling." Next: wait until `retryAt`, or a minute.
+ * - `timeout`: there was no answer in time; try again.
+ *   "Try again, or check the network: … did not answer within 30 s." Next: check network, proxy
+ *   and VPN.
+ * - `unsupported_runtime`: this cannot be done here, or not without the flag that is named.
+ *   "Register and set a callbackUrl with another port, or sign in with a device code: this
+ *   computer does not let the program listen on …, port …." Next: another port, or
+ *   `Auth.fromOAuthUserDeviceCode()`.
+ * - `untrusted_origin`: the URL must not get the token.
+ *
+ * A wrong `state` in the browser ends nothing: that tab says that it has expired, and the sign-in
+ * goes on.
  */
 export type AuthErrorCode =
   | "access_denied"

@@ -434,6 +434,36 @@ export function invalid(message: string, cause?: unknown): AuthError {
   return new AuthError("invalid_argument", message, { cause });
 }
 
+/** Every option that a constructor of `Auth` takes. */
+const OPTION_NAMES = ("allowedOrigins apiKey callbackUrl clientId clientSecret clock environment " +
+  "fetch onEvent profileName requestedScopes saveClientSecret saveStateToStorage storageProvider " +
+  "waitUntil").split(" ");
+
+/** Checks that `options` is an object that has options of `Auth` only, and names the right one. */
+export function checkNames(options: object): void {
+  if (Object(options) !== options) {
+    throw new TypeError('Pass the options as one object, such as { clientId: "…" }.');
+  }
+  for (const name in options) {
+    if (OPTION_NAMES.includes(name)) continue;
+    const plain = name.toLowerCase().replace(/[_-]/g, "");
+    if (/^allow[ot]/.test(plain)) {
+      throw new TypeError(
+        `Pass ${name} to ensureInitialized() or userLogin(): no constructor has it.`,
+      );
+    }
+    const like = (fits: (known: string) => boolean) =>
+      OPTION_NAMES.find((known) => fits(known.toLowerCase()));
+    const meant = like((known) => known === plain) ?? like((known) => known.includes(plain)) ??
+      (/^redirect/.test(plain)
+        ? "callbackUrl"
+        : like((known) => known.slice(0, 5) === plain.slice(0, 5)));
+    throw new TypeError(
+      `${meant ? `Write ${meant}` : "Leave it out"}: there is no option ${JSON.stringify(name)}.`,
+    );
+  }
+}
+
 /** What a header value may hold, without a space. */
 const VISIBLE = /^[\x21-\x7e]+$/;
 
@@ -522,6 +552,7 @@ function checkEnvironment(environment: PlanetEnvironment): PlanetEnvironment {
 
 /** Checks what all kinds of session share. */
 export function checkSessionOptions(options: SessionOptions): CheckedOptions {
+  checkNames(options);
   const { clock = systemClock, saveStateToStorage, storageProvider } = options;
   const environment = options.environment === undefined || options.environment === PRODUCTION
     ? PRODUCTION

@@ -7,8 +7,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { existsSync } from "node:fs";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { test } from "./_support/harness.ts";
+import { runCommand } from "./package/command.ts";
 import {
   exampleNames,
   type ExampleRun,
@@ -83,3 +86,42 @@ for (const runtime of runtimes) {
     }, { ...skip, timeoutMs: 150_000 });
   }
 }
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** What `deno task example` does with these words, once its set-up is done. */
+async function task(...words: string[]): Promise<{ code: number | null; output: string }> {
+  const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
+  const command = [Deno.execPath(), "run", "--quiet", "--config", `${ROOT}${config}`, "-A"];
+  return await runCommand([...command, `${ROOT}tests/sandbox/example.ts`, ...words], { cwd: ROOT });
+}
+
+const onlyDeno = "Deno" in globalThis
+  ? {}
+  : { skip: "deno task is Deno's, and Deno's turn is enough" };
+
+test("deno task example NAME runs every example to its end, and shows what it prints", async () => {
+  const names = (await exampleNames()).values();
+  // Two at a time.
+  await Promise.all([1, 2].map(async () => {
+    for (const name of names) {
+      const { code, output } = await task(name);
+      assertEquals(code, 0, `${name}: ${output}`);
+      assert(output.includes("Field 12"), `${name} shows no search: ${output}`);
+    }
+  }));
+}, { ...onlyDeno, timeoutMs: 300_000 });
+
+test("deno task example hands arguments on, and tells the exit code", async () => {
+  const unknown = await task("bun_cli", "dance");
+  assertEquals(unknown.code, 2, unknown.output);
+  assert(unknown.output.includes("Usage: my-planet login"), unknown.output);
+}, { ...onlyDeno, timeoutMs: 60_000 });
+
+test("deno task example says what there is if it knows no such name", async () => {
+  for (const words of [[], ["no_such_example"], ["--dino", "bun_cli"]]) {
+    const { code, output } = await task(...words);
+    assertEquals(code, 2, output);
+    for (const name of await exampleNames()) assert(output.includes(`  ${name}`), output);
+  }
+}, { ...onlyDeno, timeoutMs: 60_000 });

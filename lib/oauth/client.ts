@@ -444,7 +444,9 @@ export class OAuthClient {
     const proof = this.#authentication.forCall();
     return await this.#server.send({
       ...options,
-      what: name === "jwks_uri" ? "the server's key set" : `the ${nameOf(name)}`,
+      what: name === "jwks_uri"
+        ? "the server's key set"
+        : `the ${nameOf(name)} of ${new URL(this.#options.issuer).host}`,
       target: { server, name },
       request: (more, server) => request(more, server, proof.add),
       refused: proof.refused,

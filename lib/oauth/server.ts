@@ -153,6 +153,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   access_denied: "Sign in again and choose Allow",
   client_rejected: "Check the client ID, client secret, scopes and callback URL",
   device_code_expired: "Start signing in again: the code was not confirmed in time",
+  invalid_client: "Check the client ID and the client secret",
+  invalid_scope: "Check requestedScopes",
   insufficient_scope: "Ask for the scopes that this needs and sign in again",
   login_required: "Sign in again",
   server_error: "Try again later",

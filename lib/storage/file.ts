@@ -106,6 +106,19 @@ function home(): string {
 /**
  * Keeps each JSON object in a file of its own under one folder.
  *
+ * For programs with a disk of their own; processes on Deno, Bun, Node and the Planet SDK for Python
+ * may share it.
+ *
+ * - A holder of the lock that dies loses it at once if its death can be seen. On Linux that is always
+ *   so, but for two cases: if Deno runs without all permissions, it sees the death of other Deno
+ *   programs only; and its own death is seen by Bun and Node with the program `flock` (util-linux,
+ *   BusyBox) or by waiting already. Else it loses the lock after 10 seconds, as does one that stands
+ *   still that long; what it saves or deletes afterwards is refused, by the file system itself.
+ *   `rename()` looks whether the lock is still held just before it acts.
+ * - A full disk shows as `storage_failed` before anything is sent: the lock keeps room for the token.
+ * - A symbolic link is followed, and its target replaced. A file keeps its owner; if that is another
+ *   user, nothing is written (`storage_denied`), unless root does it.
+ *
  * @example A folder of your own
  * ```ts
  * import { Auth, FileStorage } from "@planet-community/planet";
@@ -407,11 +420,9 @@ export class FileStorage implements ObjectStorageProvider {
     const code = fileErrorCode(cause);
     if (code === "EISDIR") return corrupt(path, "a folder");
     if (code === "NotCapable") {
-      const read = `--allow-read=${this.root}/.planet`;
-      const flags = ["read", "look at", "list"].includes(verb)
-        ? read
-        : `${read} --allow-write=${this.root}/.planet`;
-      const message = `Run with ${flags}: may not ${verb} ${path}.`;
+      const folder = this.#given ?? `${this.root}/.planet`;
+      const flags = `--allow-read=${folder} --allow-write=${folder}`;
+      const message = `Run with ${flags}: the program may not use that folder.`;
       return new AuthError("storage_denied", message, { cause });
     }
     // Some read-only places, such as /proc, have no folder for a new name.

@@ -140,6 +140,11 @@ const MAX_BYTES = 65_536;
 /**
  * Keeps JSON objects in a Deno KV database that the caller opens and closes.
  *
+ * For all isolates of an edge function, and for processes that share a database file or a KV Connect
+ * server: they share one renewal. `@deno/kv` under Bun and Node fits too. A value holds at most
+ * 64 KiB; more is a `storage_failed`. Deno makes the database file readable by everybody: make it
+ * first, empty, with mode 0600, or use {@linkcode EncryptedStorage}.
+ *
  * @example One session for all isolates
  * ```ts
  * import { Auth, KvStorage } from "@planet-community/planet";
@@ -340,6 +345,9 @@ function checkCryptoKey(key: StorageKey, usages: readonly KeyUsage[]): void {
 
 /**
  * Keeps JSON objects encrypted in another store; its lock, times and listing are that store's.
+ *
+ * For a store that others can read, by AES-GCM. What an older key wrote is read with `previousKeys`,
+ * and written with the new one. What no key fits is put aside (`….corrupt`), as a damaged file is.
  *
  * @example A key from a passphrase
  * ```ts

@@ -173,7 +173,7 @@ async function main([task = "", ...args]: string[]): Promise<number> {
     case "bench":
       return await script(path.join(ROOT, "tests/bench/bench.ts"), args);
     case "example":
-      return await script(sandbox("run_example.ts"), args);
+      return await script(sandbox("example.ts"), args);
     case "run":
       if (args[0] === undefined) throw new TypeError("Say which file: deno task run FILE ARGS…");
       return await script(args[0], args.slice(1));

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Auth, FileStorage, PRODUCTION } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -68,9 +69,12 @@ test("every example in the documents runs", () =>
           env: {
             HOME: home.path,
             DENO_DIR: join(home.path, "deno"),
-
             PLANET_SANDBOX: sandbox.url,
+            SANDBOX_API_KEY: sandbox.apiKey,
+            SANDBOX_CLIENT_SECRET: sandbox.m2m.clientSecret,
             PL_API_KEY: "my-api-key",
+            PL_CLIENT_ID: "my-client-id",
+            PL_CLIENT_SECRET: "my-client-secret",
           },
         },
       );
@@ -84,3 +88,62 @@ test("every example in the documents runs", () =>
   skip: "Deno" in globalThis ? undefined : "Deno finds the examples in the documents",
   timeoutMs: 180_000,
 });
+
+/** The programs of the documents that Bun and Node can run too: all but those for Deno alone. */
+function programs(): [name: string, text: string][] {
+  return ["README.md", "examples/README.md"].flatMap((document) => {
+    const text = readFileSync(ROOT + document, "utf8");
+    const blocks = [...text.matchAll(/^```ts\n([\s\S]+?)^```$/gm)].map(([, block]) => block!);
+    return blocks.filter((block) => !block.includes("Deno."))
+      .map((block, index): [string, string] => [`${document} ${index + 1}`, block]);
+  });
+}
+
+test(
+  "every program in the documents that is not for Deno alone runs here, as it stands",
+  () =>
+    withSandbox(async (sandbox) => {
+      const home = await tempFolder({ unwatched: /\.ts$/ });
+      try {
+        await signIn(sandbox, home.path);
+        // The package as an installation has it: under its name, with what it exports.
+        const folder = join(home.path, "node_modules/@planet-community/planet");
+        await mkdir(folder, { recursive: true });
+        await symlink(join(ROOT, "mod.ts"), join(folder, "mod.ts"));
+        const manifest = { name: "@planet-community/planet", type: "module", exports: "./mod.ts" };
+        await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
+        await writeFile(join(home.path, "package.json"), JSON.stringify({ type: "module" }));
+        const preload = join(ROOT, "tests/docs/preload.ts");
+        const flags = process.versions.bun ? ["--preload", preload] : [
+          "--experimental-transform-types",
+          "--disable-warning=ExperimentalWarning",
+          "--import",
+          pathToFileURL(preload).href,
+        ];
+        const all = programs();
+        assert(all.length >= 5);
+        for (const [index, [name, text]] of all.entries()) {
+          const file = join(home.path, `program_${index}.ts`);
+          await writeFile(file, text);
+          const { code, output } = await runCommand([process.execPath, ...flags, file], {
+            cwd: home.path,
+            env: {
+              HOME: home.path,
+              PLANET_SANDBOX: sandbox.url,
+              SANDBOX_API_KEY: sandbox.apiKey,
+              SANDBOX_CLIENT_SECRET: sandbox.m2m.clientSecret,
+            },
+          });
+          assertEquals(code, 0, `${name}: ${output}`);
+        }
+      } finally {
+        await home.remove();
+      }
+    }),
+  {
+    skip: "Deno" in globalThis
+      ? "Deno finds the examples by itself, and once is enough"
+      : undefined,
+    timeoutMs: 180_000,
+  },
+);

@@ -1,7 +1,7 @@
 /**
  * Lets programs that are written for Planet's own servers run against a sandbox: puts its servers,
  * clients and keys in the place of Planet's and of the made-up ones, in what goes out, and back in
- * what comes in. A person confirms every device login.
+ * what comes in. A person confirms every device login, and a server is called once.
  *
  * @module
  */
@@ -19,8 +19,8 @@ const SERVERS: [string, string][] = [
   [PRODUCTION.apiBaseUrl, sandbox.apiBaseUrl],
 ];
 const SECRETS: [string, string][] = [
-  ["my-client-secret", sandbox.m2m.clientSecret],
-  ["my-api-key", sandbox.apiKey],
+  ["my-client-secret", process.env.SANDBOX_CLIENT_SECRET ?? ""],
+  ["my-api-key", process.env.SANDBOX_API_KEY ?? ""],
 ];
 
 function replaced(text: string, pairs: readonly [string, string][]): string {
@@ -59,3 +59,32 @@ globalThis.fetch = async (input, init) => {
   const body = status === 204 || text === "" ? null : replaced(text, back);
   return new Response(body, { status, statusText, headers: received });
 };
+
+if ("Deno" in globalThis) {
+  // An example that serves is called once, opens no port, and is over when that has its answer.
+  const { openKv, test } = Deno;
+  let opened: Deno.Kv[] = [];
+  let served: Promise<void>[] = [];
+  const serve = async (...args: unknown[]) => {
+    const handler = args.find((one) => typeof one === "function") as () => Promise<Response>;
+    const response = await handler();
+    const text = await response.text();
+    if (!response.ok || text === "") throw new Error(`It answered ${response.status}: ${text}`);
+    for (const kv of opened) kv.close();
+  };
+  const stand = {
+    openKv: async (path?: string) => {
+      const kv = await openKv(path);
+      opened.push(kv);
+      return kv;
+    },
+    serve: (...args: unknown[]) => void served.push(serve(...args)),
+    test: (name: string, body: () => Promise<void>) =>
+      test(name, async () => {
+        [opened, served] = [[], []];
+        await body();
+        await Promise.all(served);
+      }),
+  };
+  for (const [name, value] of Object.entries(stand)) Object.defineProperty(Deno, name, { value });
+}

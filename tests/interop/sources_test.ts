@@ -26,7 +26,7 @@ interface Place {
 
 /** Another choice than Python's, on purpose, or an error where Python goes on. */
 interface Difference {
-  /** Line of the README that tells it. */
+  /** Line of `examples/README.md` that tells it. */
   readme: string;
   /** Profile that we choose. */
   chooses?: string;
@@ -165,12 +165,12 @@ const CASES: readonly [what: string, place: Place, difference?: Difference][] = 
 ];
 
 test(
-  `Auth.fromUserDefaultSession() chooses what Python chooses, in ${CASES.length} places, but where the README says so`,
+  `Auth.fromUserDefaultSession() chooses what Python chooses, in ${CASES.length} places, but where examples/README.md says so`,
   async () => {
     const folder = await tempFolder();
     const python = new PythonSession(pythonVariables(folder.path));
     const { readFile } = await import("node:fs/promises");
-    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+    const readme = await readFile(new URL("../../examples/README.md", import.meta.url), "utf8");
     try {
       for (
         const [index, [what, { env = {}, file, profiles = {} }, difference]] of CASES.entries()
@@ -193,7 +193,7 @@ test(
             () => Auth.fromUserDefaultSession({ storageProvider: new FileStorage({ root: home }) }),
           );
         if (difference !== undefined) {
-          assert(readme.includes(difference.readme), `the README does not tell: ${what}`);
+          assert(readme.includes(difference.readme), `examples/README.md does not tell: ${what}`);
         }
         if (difference?.refuses !== undefined) {
           const [code, text] = difference.refuses;

@@ -7,14 +7,14 @@ import { assert, assertEquals } from "@std/assert";
 import { readFile } from "node:fs/promises";
 import { test } from "../_support/harness.ts";
 
-/** Tests by file below `tests/`, as their names are written there; or a text of the README. */
+/** Tests by file below `tests/`, as their names are written there; or a text of `examples/README.md`. */
 type Evidence = readonly [file: string, ...names: string[]];
 
 const CALLBACK = "callback/attacks_test.ts";
 const KEEPER = "keeper/keeper_test.ts";
 const OAUTH = "oauth/client_test.ts";
 const PROFILES = "profiles/profiles_test.ts";
-const README = "../README.md";
+const README = "../examples/README.md";
 
 const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
   ["a refresh answer without a refresh token erases the stored one", [
@@ -181,7 +181,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
   ]],
 ];
 
-test("each of the 35 weaknesses of the Python SDK that are known has a test of ours, or a line of the README", async () => {
+test("each of the 35 weaknesses of the Python SDK that are known has a test of ours, or a line of examples/README.md", async () => {
   assertEquals(WEAKNESSES.length, 35);
   for (const [what, ...evidence] of WEAKNESSES) {
     assert(evidence.length > 0, what);

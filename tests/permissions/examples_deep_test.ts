@@ -1,6 +1,6 @@
 /**
  * The nine programs of the guide under Deno, without each flag of their headers in turn: they end
- * with an error that names the flag, or fall back to what the README says. Nobody is ever asked.
+ * with an error that names the flag, or fall back to what `examples/README.md` says. Nobody is ever asked.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The README's table of permissions, row by row under Deno: each use with exactly its flags, and
+ * The permissions of `examples/README.md`, use by use under Deno: each with exactly its flags, and
  * without each of them in turn. Nobody is ever asked.
  *
  * @module
@@ -28,22 +28,23 @@ const MODULE = new URL("../../mod.ts", import.meta.url).href;
 
 const skip = "Deno" in globalThis ? undefined : "only Deno has permissions";
 
-/** The rows of the table: the use and its flags, each with its values. */
-function table(): Map<string, [flag: string, values: string[]][]> {
-  const readme = readFileSync(`${ROOT}README.md`, "utf8");
-  const section = /\n## Permissions[^\n]*\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? "";
-  const rows = section.split("\n").filter((line) => /^\| (?!use|-)/.test(line));
-  return new Map(rows.map((row) => {
-    const [, use = "", flags = ""] = row.split(/(?<!\\)\|/).map((cell) => cell.trim());
-    const written = flags === "none" ? [] : flags.replaceAll("`", "").split(/\s+/);
-    return [
-      use,
-      written.map((flag) => {
-        const [name = "", values] = flag.split("=");
-        return [name, values?.replaceAll('"', "").split(",") ?? []];
-      }),
-    ];
-  }));
+/** A flag, with its values. */
+type Flag = [name: string, values: string[]];
+
+/** The flags of a command. */
+function flagsOf(written: string): Flag[] {
+  return written.split(/\s+/).filter(Boolean).map((flag) => {
+    const [name = "", values] = flag.split("=");
+    return [name, values?.replaceAll('"', "").split(",") ?? []];
+  });
+}
+
+/** The uses of `examples/README.md`, each with the flags of its command. */
+function table(): Map<string, Flag[]> {
+  const document = readFileSync(`${ROOT}examples/README.md`, "utf8");
+  const section = /\n## Permissions[^\n]*\n([\s\S]*?)\n## /.exec(document)?.[1] ?? "";
+  const uses = section.matchAll(/^### (.+)\n\n```sh\ndeno run (.*)main\.ts\n```$/gm);
+  return new Map([...uses].map(([, use, flags]) => [use!, flagsOf(flags!)]));
 }
 
 interface Outcome {
@@ -217,13 +218,21 @@ test("permissions: Deno does ask on a terminal for what the program chose itself
   }
 }, { skip: skip ?? (onPath("script") ? undefined : "no script, which gives a terminal") });
 
-test("README: there is a use for each row of the table of permissions", () => {
+test("examples/README.md has the permissions of each use, and of no others", () => {
   assertEquals([...table().keys()], USES.map(({ name }) => name));
+});
+
+test("README: each line of permissions is that of a use in examples/README.md", () => {
+  const readme = readFileSync(`${ROOT}README.md`, "utf8");
+  const section = /\n## Permissions[^\n]*\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? "";
+  const lines = [...section.matchAll(/^# (.+)\n(--.+)$/gm)];
+  assertEquals(lines.length, 4);
+  for (const [, use, flags] of lines) assertEquals(flagsOf(flags!), table().get(use!), use);
 });
 
 for (const use of USES) {
   test(
-    `permissions: ${use.name}, with exactly the flags of the README, and without each`,
+    `permissions: ${use.name}, with exactly its flags, and without each`,
     async () => {
       const flags = table().get(use.name)!;
       const world = await exampleWorld();

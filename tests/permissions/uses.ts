@@ -1,5 +1,5 @@
 /**
- * A program for each row of the README's table of permissions, and what it falls back to where a
+ * A program for each use whose permissions `examples/README.md` names, and what it falls back to where a
  * permission is missing.
  *
  * @module
@@ -18,7 +18,7 @@ export type Fallback =
 
 /** A use of the library. */
 export interface Use {
-  /** First cell of its row. */
+  /** Its heading there. */
   readonly name: string;
   /** Which variables are set; default: none. */
   readonly variables?: "api key" | "service account";

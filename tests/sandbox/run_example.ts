@@ -2,7 +2,7 @@
  * Runs one program of `examples/` against a sandbox, unchanged and with exactly
  * the permissions of its header, a script at the browser.
  *
- * As a program (`deno task example NAME [--bun|--node]`) it starts the sandbox too.
+ * `example.ts` is the program behind `deno task example`.
  *
  * @module
  */
@@ -168,6 +168,7 @@ export function exampleEnvironment(world: ExampleWorld): Record<string, string> 
     DENO_DIR: denoDir(),
     NO_COLOR: "1",
     PLANET_SANDBOX: world.sandbox.url,
+    PL_CLIENT_SECRET: world.sandbox.m2m.clientSecret,
     ...(process.env.JSR_URL ? { JSR_URL: process.env.JSR_URL } : {}),
   };
 }
@@ -230,33 +231,3 @@ export async function runExample(
     clearTimeout(timer);
   }
 }
-
-async function main(): Promise<number> {
-  const { argv } = process;
-  const name = argv.slice(2).find((argument) => !argument.startsWith("-"))
-    ?.replace(/^.*\//, "").replace(/\.ts$/, "");
-  const names = await exampleNames();
-  if (name === undefined || !names.includes(name)) {
-    console.error(`Usage: deno task example NAME [--bun|--node], where NAME is one of`);
-    console.error(names.map((one) => `  ${one}`).join("\n"));
-    return 2;
-  }
-  const runtime = argv.includes("--bun") ? "bun" : argv.includes("--node") ? "node" : "deno";
-  const found = findRuntime(runtime);
-  if ("missing" in found) {
-    console.error(`Cannot run ${name}: ${found.missing}.`);
-    return 1;
-  }
-  const world = await exampleWorld();
-  try {
-    console.error(
-      `Running ${name} under ${runtime} against the sandbox, a script at the browser.\n`,
-    );
-    const { code } = await runExample(name, world, { runtime, echo: true });
-    return code ?? 1;
-  } finally {
-    await world.close();
-  }
-}
-
-if (import.meta.main) process.exit(await main());

@@ -495,8 +495,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       ...environment,
       clientId: CLIENT_ID,
       callbackUrl,
-      m2m: M2M,
-      apiKey: API_KEY,
+      m2m: { clientId: M2M.clientId },
       storage: storageOrigin,
     };
     return {

@@ -291,12 +291,14 @@ test("sandbox: faults answer in a server's place, and close() ends what hangs", 
 });
 
 test(
-  "sandbox: /environment.json is an environment with client IDs beside it",
+  "sandbox: /environment.json is an environment with client IDs beside it, and no secret",
   sandboxTest(async (sandbox) => {
     const [status, document] = await get(`${sandbox.url}/environment.json`);
     assertEquals(status, 200);
     assertEquals(document.clientId, sandbox.clientId);
-    assertEquals(document.m2m, sandbox.m2m);
+    assertEquals(document.m2m, { clientId: sandbox.m2m.clientId });
+    const text = JSON.stringify(document);
+    for (const secret of [sandbox.m2m.clientSecret, sandbox.apiKey]) assert(!text.includes(secret));
     for (const [name, value] of Object.entries(sandbox.environment)) {
       assertEquals(document[name], value);
     }

@@ -1,6 +1,6 @@
 /**
- * What a person can meet while signing in, one by one: the message is the one that the README's
- * catalogue has for the code, word for word (`…` stands for a name, an address or a number).
+ * What a person can meet while signing in, one by one: the message is the one that the
+ * documentation of `AuthErrorCode` has for the code, word for word (`…` stands for a name, an address or a number).
  *
  * @module
  */
@@ -25,13 +25,19 @@ import {
 } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 
-const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const ERRORS = readFileSync(new URL("../../lib/errors.ts", import.meta.url), "utf8");
 
-/** The catalogue: code and message of each row. */
-const CATALOGUE = [
-  ...README.split("### What a person can meet")[1]?.split(/^##+ /m)[0]
-    ?.matchAll(/^\| `(\w+)` +\| (.+?) +\|/gm) ?? [],
-].map(([, code, message]) => [code!, message!] as const);
+/** What the documentation of `AuthErrorCode` has for each code: its meaning, and perhaps a message. */
+const DOCUMENTED = [
+  ...ERRORS.split("export type AuthErrorCode")[0]!.replace(/\s+\* {2,}/g, " ")
+    .matchAll(/^ \* - `(\w+)`: (.+)$/gm),
+].map(([, code, text]) => [code!, text!] as const);
+
+/** The catalogue: code and message of each that has one. */
+const CATALOGUE = DOCUMENTED.flatMap(([code, text]) => {
+  const message = /^[^"]+ "(.+)" Next: /.exec(text)?.[1];
+  return message === undefined ? [] : [[code, message] as const];
+});
 
 interface World {
   readonly server: FakeServer;
@@ -173,7 +179,15 @@ const SCENES: Record<string, () => Promise<unknown>> = {
     ),
 };
 
-test("the catalogue of the README has each code that signing in can end with", () => {
+test("AuthErrorCode: the documentation has every code, in its order", () => {
+  const type = ERRORS.split("export type AuthErrorCode")[1]!.split(";")[0]!;
+  assertEquals(
+    DOCUMENTED.map(([code]) => code),
+    [...type.matchAll(/\| "(\w+)"/g)].map(([, code]) => code!),
+  );
+});
+
+test("the catalogue of AuthErrorCode has each code that signing in can end with", () => {
   assertEquals(CATALOGUE.map(([code]) => code).sort(), Object.keys(SCENES).sort());
 });
 

@@ -1,0 +1,225 @@
+/**
+ * Runs an example to its end, on the runtime that it is for (`deno task example NAME ARGS…`).
+ *
+ * Starts the sandbox too, sits a script at the browser, and calls once what is a server.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import {
+  exampleCommand,
+  exampleEnvironment,
+  exampleNames,
+  type ExampleRuntime,
+  type ExampleWorld,
+  exampleWorld,
+  findRuntime,
+  runExample,
+} from "./run_example.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const RUNTIMES: readonly ExampleRuntime[] = ["deno", "bun", "node"];
+
+/** Longest time for a server to listen, in milliseconds. */
+const LONGEST = 60_000;
+
+/** What an example is, if it is no script for Deno that takes no arguments. */
+interface Kind {
+  /** Runtimes that it is for, the best first. */
+  readonly runtimes?: readonly ExampleRuntime[];
+  /** What it is run with, once for each, if nobody gives it arguments. */
+  readonly runs?: readonly (readonly string[])[];
+  /** It serves: what it is started with if nobody gives it arguments. */
+  readonly serves?: (world: ExampleWorld) => Promise<string[]>;
+  /** It is a worker, which something else calls. */
+  readonly worker?: true;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  bun_cli: {
+    runtimes: ["bun", "node"],
+    runs: [["login"], ["whoami"], ["searches"], ["logout"]],
+  },
+  edge_m2m_kv: {
+    serves: async ({ home }) => {
+      await mkdir(join(home, ".planet-edge"), { recursive: true, mode: 0o700 });
+      return [join(home, ".planet-edge", "kv.sqlite"), "0"];
+    },
+  },
+  edge_worker: { worker: true },
+};
+
+/** What `deno task example` was asked for. */
+export interface Asked {
+  /** Name of the example. */
+  readonly name: string;
+  /** Its arguments. */
+  readonly args: readonly string[];
+  /** The runtime that was asked for. */
+  readonly runtime?: ExampleRuntime;
+}
+
+/** Reads a command line; a text is what to say about one that cannot be followed. */
+export async function readArguments(words: readonly string[]): Promise<Asked | string> {
+  const at = words.findIndex((word) => !word.startsWith("-"));
+  const options = at < 0 ? words : words.slice(0, at);
+  const name = words[at]?.replace(/^.*[/\\]/, "").replace(/\.ts$/, "");
+  const names = await exampleNames();
+  const unknown = options.find((option) => !RUNTIMES.some((one) => option === `--${one}`));
+  if (unknown !== undefined || name === undefined || !names.includes(name)) {
+    const problem = unknown !== undefined
+      ? `There is no option ${unknown}.\n`
+      : name !== undefined
+      ? `There is no example ${name}.\n`
+      : "";
+    return `${problem}Usage: deno task example [--deno|--bun|--node] NAME ARGS…, where NAME is one of\n` +
+      names.map((one) => `  ${one}`).join("\n");
+  }
+  const runtime = RUNTIMES.find((one) => options.includes(`--${one}`));
+  return { name, args: words.slice(at + 1), ...runtime === undefined ? {} : { runtime } };
+}
+
+/** Starts a server, calls it once and stops it; the answer is the exit code. */
+async function serveOnce(
+  name: string,
+  world: ExampleWorld,
+  runtime: ExampleRuntime,
+  args: readonly string[],
+): Promise<number> {
+  const [program, ...flags] = await exampleCommand(name, runtime, world);
+  // Quiet, Deno does not tell the port.
+  const child = spawn(program!, [...flags.filter((flag) => flag !== "--quiet"), ...args], {
+    cwd: world.home,
+    env: exampleEnvironment(world),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST);
+  try {
+    const url = await new Promise<string | undefined>((resolve) => {
+      let output = "";
+      for (const stream of ["stdout", "stderr"] as const) {
+        child[stream].setEncoding("utf8").on("data", (text: string) => {
+          process[stream].write(text);
+          output += text;
+          const found = /listening on (http:\/\/\S+)/i.exec(output)?.[1];
+          if (found !== undefined) resolve(found);
+        });
+      }
+      void ended.then(() => resolve(undefined));
+    });
+    if (url === undefined) return 1;
+    const response = await fetch(url);
+    console.log(`It answers ${response.status}: ${await response.text()}`);
+    return response.ok ? 0 : 1;
+  } finally {
+    clearTimeout(timer);
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Calls a worker once, in workerd if it is there; the answer is the exit code. */
+async function callWorker(name: string, world: ExampleWorld): Promise<number> {
+  const { environment, m2m } = world.sandbox;
+  const bindings = {
+    PL_CLIENT_ID: m2m.clientId,
+    PL_CLIENT_SECRET: m2m.clientSecret,
+    ENVIRONMENT: environment,
+  };
+  const { noWorkerd, startIsolate } = await import("../edge/workerd.ts");
+  const missing = noWorkerd();
+  if (missing === undefined) {
+    const isolate = await startIsolate({ bindings });
+    try {
+      const response = await fetch(isolate.url);
+      console.log(`workerd answers ${response.status}: ${await response.text()}`);
+      return response.ok ? 0 : 1;
+    } finally {
+      await isolate.dispose();
+    }
+  }
+  console.error(`Deno stands in for workerd: ${missing}.\n`);
+  const [deno = ""] = await exampleCommand("m2m_in_memory", "deno", world);
+  const links = join(ROOT, ".deno.links.json");
+  const config = JSON.parse(await readFile(links, "utf8"));
+  const imports: Record<string, string> = {
+    ...config.imports,
+    "jsr:@planet-community/planet": pathToFileURL(join(ROOT, "mod.ts")).href,
+    "cloudflare:workers": "data:text/javascript,export const waitUntil = (work) => { void work; };",
+  };
+  const map = join(world.home, "import_map.json");
+  await writeFile(map, JSON.stringify({ imports }));
+  const program = join(world.home, "call.ts");
+  const worker = pathToFileURL(join(ROOT, "examples", `${name}.ts`)).href;
+  await writeFile(
+    program,
+    `import worker from ${JSON.stringify(worker)};
+const bindings = JSON.parse(Deno.env.get("BINDINGS") ?? "{}");
+const response = await worker.fetch(new Request("http://worker.example/"), bindings);
+console.log(\`It answers \${response.status}: \${await response.text()}\`);
+if (!response.ok) Deno.exit(1);
+`,
+  );
+  const flags = ["run", "--quiet", "--no-check", "--config", links, "--import-map", map];
+  const hosts = [environment.m2mAuthServer, environment.apiBaseUrl].map((one) => new URL(one).host);
+  const child = spawn(
+    deno,
+    [...flags, `--allow-net=${hosts.join(",")}`, "--allow-env=BINDINGS", program],
+    {
+      cwd: world.home,
+      env: { ...exampleEnvironment(world), BINDINGS: JSON.stringify(bindings) },
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
+  return await new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
+}
+
+/** Runs what was asked for, to its end; the answer is the exit code. */
+export async function runToEnd({ name, args, runtime }: Asked): Promise<number> {
+  const kind = KINDS[name] ?? {};
+  const runtimes = runtime === undefined ? kind.runtimes ?? ["deno"] : [runtime];
+  const missing: string[] = [];
+  const chosen = runtimes.find((one) => {
+    const found = findRuntime(one);
+    if ("missing" in found) missing.push(found.missing);
+    return !("missing" in found);
+  });
+  for (const reason of missing) console.error(`${reason}.`);
+  if (chosen === undefined) return 1;
+  const world = await exampleWorld();
+  try {
+    console.error(
+      `Running ${name} under ${kind.worker ? "workerd" : chosen} against the sandbox, ` +
+        "a script at the browser.\n",
+    );
+    if (kind.worker) return await callWorker(name, world);
+    if (kind.serves !== undefined) {
+      const given = args.length > 0 ? args : await kind.serves(world);
+      return await serveOnce(name, world, chosen, given);
+    }
+    const runs = args.length > 0 ? [args] : kind.runs ?? [[]];
+    for (const words of runs) {
+      if (words.length > 0) console.error(`> ${name} ${words.join(" ")}`);
+      const { code } = await runExample(name, world, { runtime: chosen, echo: true, args: words });
+      if (code !== 0) return code ?? 1;
+    }
+    return 0;
+  } finally {
+    await world.close();
+  }
+}
+
+async function main(): Promise<number> {
+  const asked = await readArguments(process.argv.slice(2));
+  if (typeof asked !== "string") return await runToEnd(asked);
+  console.error(asked);
+  return 2;
+}
+
+if (import.meta.main) process.exit(await main());
