@@ -70,10 +70,14 @@ export {
   ServerError,
   TooManyRequests,
 } from "./lib/errors.ts";
-export type { AuthEvent, RequestEvent, SessionEvent } from "./lib/events.ts";
+export type { AuthEvent, LoginStep, RequestEvent, SessionEvent } from "./lib/events.ts";
 export type { FetchLike } from "./lib/exchange.ts";
 export type { LoginOptions } from "./lib/sign_in/person.ts";
-export type { DeviceAuthorization, LoginProgress } from "./lib/sign_in/steps.ts";
+export type {
+  AuthorizationRequest,
+  DeviceAuthorization,
+  LoginProgress,
+} from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
 export { Planet } from "./lib/planet.ts";

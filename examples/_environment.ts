@@ -1,7 +1,7 @@
 // Which servers the examples talk to: Planet's own, unless PLANET_SANDBOX holds the URL of a
 // local sandbox (`deno task sandbox`), which also brings client IDs that work there.
 import process from "node:process";
-import { type PlanetEnvironment, PRODUCTION } from "../mod.ts";
+import { AuthError, type PlanetEnvironment, PRODUCTION } from "../mod.ts";
 
 interface Sandbox extends PlanetEnvironment {
   clientId: string;
@@ -31,4 +31,12 @@ export function serviceAccount(): { clientId: string; clientSecret: string } {
     clientId: process.env.PL_CLIENT_ID ?? "",
     clientSecret: process.env.PL_CLIENT_SECRET ?? "",
   };
+}
+
+/** Ends the program with what an error says to the person: a line, and no stack. */
+export function sayAndEnd(error: unknown): never {
+  if (!(error instanceof AuthError)) throw error;
+  const { cause, message } = error;
+  console.error(cause instanceof Error ? `${message} (${cause.message})` : message);
+  process.exit(1);
 }

@@ -19,7 +19,6 @@ async function main(): Promise<number> {
   switch (command) {
     case "login":
       await auth.userLogin({ allowOpenBrowser: true, allowTtyPrompt: true });
-      console.error("Signed in.");
       return 0;
     case "logout":
       await auth.logout();

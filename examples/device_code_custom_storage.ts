@@ -3,7 +3,7 @@
 // deno run --allow-net=login.planet.com,api.planet.com --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,HOME --allow-read=$HOME/.planet-demo --allow-write=$HOME/.planet-demo examples/device_code_custom_storage.ts
 import { Auth, Planet, PlanetOAuthScopes, Session } from "../mod.ts";
 import { DemoStorage } from "./_demo_storage.ts";
-import { clientId, environment } from "./_environment.ts";
+import { clientId, environment, sayAndEnd } from "./_environment.ts";
 
 const auth = Auth.fromOAuthUserDeviceCode({
   clientId: clientId(),
@@ -18,7 +18,7 @@ if (!(await auth.isInitialized())) {
   const login = await auth.deviceUserLoginInitiate();
   console.error("Please visit", login.verification_uri_complete ?? login.verification_uri);
   console.error("and confirm the code", login.user_code);
-  await auth.deviceUserLoginComplete(login);
+  await auth.deviceUserLoginComplete(login).catch(sayAndEnd);
 }
 for await (const search of new Planet(new Session(auth)).data.listSearches()) {
   console.log(JSON.stringify(search, null, 2));

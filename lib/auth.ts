@@ -39,13 +39,13 @@ import { authenticatedFetch } from "./http/fetch.ts";
 import type { Authorizer } from "./http/plan.ts";
 import { Keeper } from "./keeper/keeper.ts";
 import { StoredSession } from "./keeper/stored_session.ts";
-import type { Login } from "./login.ts";
 import type { OAuthClient, TokenChecks } from "./oauth/client.ts";
 import type { PrivateKeyPem } from "./oauth/client_auth.ts";
 import type { ApiKey, ProfileEntry } from "./profiles/profiles.ts";
 import type { SessionReport } from "./report.ts";
 import type { LoginOptions } from "./sign_in/person.ts";
-import type { DeviceAuthorization } from "./sign_in/steps.ts";
+import type { SignIn } from "./sign_in/sign_in.ts";
+import type { AuthorizationRequest, DeviceAuthorization } from "./sign_in/steps.ts";
 import { requireEnvAccess, runtime } from "./runtime.ts";
 import type { ChosenStorage, JsonObject } from "./storage/objects.ts";
 import { openSessionStorage, readNamedFile } from "./storage/select.ts";
@@ -92,7 +92,7 @@ export class Auth implements AsyncDisposable {
   #chosen: Promise<ChosenStorage> | undefined;
   #client: Promise<OAuthClient> | undefined;
   #key: Promise<ApiKey> | undefined;
-  #login: Promise<Login> | undefined;
+  #signIn: Promise<SignIn> | undefined;
 
   private constructor(setup: Setup) {
     const { profileName, checked, options, client } = setup;
@@ -345,15 +345,10 @@ export class Auth implements AsyncDisposable {
    */
   async userLogin(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeperFor("userLogin()");
-    const { checkLoginOptions, isInteractive } = await import("./login.ts");
+    const { checkLoginOptions } = await import("./sign_in/sign_in.ts");
     checkLoginOptions(options);
     if (isService(keeper.client)) return await keeper.forceRefresh(options.signal);
-    if (!isInteractive(options)) {
-      throw invalid(
-        "Set allowOpenBrowser or allowTtyPrompt: signing in needs one of them, or a ui of your own.",
-      );
-    }
-    await (await this.#logins("userLogin()")).userLogin(options);
+    await (await this.#signIns("userLogin()")).userLogin(options);
   }
 
   /**
@@ -374,7 +369,7 @@ export class Auth implements AsyncDisposable {
   async deviceUserLoginInitiate(
     options: { signal?: AbortSignal } = {},
   ): Promise<DeviceAuthorization> {
-    return await (await this.#logins("a device login")).deviceUserLoginInitiate(options);
+    return await (await this.#signIns("a device login")).deviceInitiate(options);
   }
 
   /**
@@ -387,7 +382,64 @@ export class Auth implements AsyncDisposable {
     info: DeviceAuthorization,
     options: Pick<LoginOptions, "onPending" | "signal"> = {},
   ): Promise<void> {
-    await (await this.#logins("a device login")).deviceUserLoginComplete(info, options);
+    await (await this.#signIns("a device login")).deviceComplete(info, options);
+  }
+
+  /**
+   * Begins a sign-in whose answer comes to your own program: a server behind `https`, a private
+   * scheme of a desktop application, or a listener of your own (RFC 8252 §7). Send the person's
+   * browser to `authorization_url`, keep the rest, and complete it with what comes to `redirect_uri`.
+   *
+   * @param options `redirectUri` in place of the `callbackUrl` of this session, such as one with the
+   *   port that you listen on; `signal` ends the request for the server's metadata, if one is needed.
+   * @returns What to keep: it survives JSON and **holds a secret**, see {@linkcode AuthorizationRequest}.
+   *
+   * @example In a server of your own
+   * ```ts
+   * import { Auth, type AuthorizationRequest } from "@planet-community/planet";
+   *
+   * const auth = Auth.fromOAuthUserAuthCode({
+   *   clientId: "my-client-id",
+   *   callbackUrl: "https://my-app.example/callback",
+   *   profileName: "user-42",
+   * });
+   * let kept: AuthorizationRequest; // in a store of yours, under the person's session cookie
+   *
+   * async function handle(request: Request): Promise<Response> {
+   *   if (new URL(request.url).pathname === "/callback") {
+   *     await auth.authCodeUserLoginComplete(kept, request);
+   *     return new Response("Signed in.");
+   *   }
+   *   kept = await auth.authCodeUserLoginInitiate();
+   *   return Response.redirect(kept.authorization_url);
+   * }
+   * ```
+   */
+  async authCodeUserLoginInitiate(
+    options: { redirectUri?: string | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<AuthorizationRequest> {
+    return await (await this.#signIns("a browser login")).authCodeInitiate(options);
+  }
+
+  /**
+   * Completes a sign-in that was begun, with the answer that came to its redirect URI, and stores
+   * the session. Another process may have begun it.
+   *
+   * Checks `state`, the issuer (RFC 9207), that no more than `expires_in` seconds have passed, and that
+   * this process has not redeemed it before; that another one has, the server knows. What was
+   * refused may be completed with the right answer.
+   *
+   * @param answer The request that came, its URL, or either as text. A code alone is not taken: it
+   *   does not tell which sign-in it belongs to.
+   * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `login_timeout`, `access_denied` and the
+   *   codes of a token request; after an abort, its reason.
+   */
+  async authCodeUserLoginComplete(
+    request: AuthorizationRequest,
+    answer: string | URL | Request,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    await (await this.#signIns("a browser login")).authCodeComplete(request, answer, options);
   }
 
   /**
@@ -413,7 +465,7 @@ export class Auth implements AsyncDisposable {
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
     if (LOGIN_OPTIONS.some((name) => options[name] !== undefined)) {
-      (await import("./login.ts")).checkLoginOptions(options);
+      (await import("./sign_in/sign_in.ts")).checkLoginOptions(options);
     }
     if (keeper === undefined) return void await (await this.#apiKey()).authorization();
     if (isService(keeper.client)) return;
@@ -422,9 +474,9 @@ export class Auth implements AsyncDisposable {
     } catch (error) {
       const needsPerson = ["login_required", "session_expired", "storage_corrupt"];
       if (!(error instanceof AuthError && needsPerson.includes(error.code))) throw error;
-      const { isInteractive } = await import("./login.ts");
+      const { isInteractive } = await import("./sign_in/sign_in.ts");
       if (!isInteractive(options)) throw error;
-      await (await this.#logins("ensureInitialized()")).userLogin(options);
+      await (await this.#signIns("ensureInitialized()")).userLogin(options);
     }
   }
 
@@ -583,9 +635,9 @@ export class Auth implements AsyncDisposable {
     throw invalid(`Leave out ${call}: an API key needs no sign-in and has no access token.`);
   }
 
-  #logins(call: string): Promise<Login> {
+  #signIns(call: string): Promise<SignIn> {
     const keeper = this.#keeperFor(call);
-    return this.#login ??= import("./login.ts").then(({ Login }) => new Login(keeper));
+    return this.#signIn ??= import("./sign_in/sign_in.ts").then(({ SignIn }) => new SignIn(keeper));
   }
 
   /** The client of the authorization server. */

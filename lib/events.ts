@@ -6,6 +6,22 @@
 
 import type { AuthErrorCode } from "./errors.ts";
 
+/**
+ * How far a person's sign-in is: it waits for another program that signs in to the same profile
+ * (`waiting_for_other_process`), and has that program's session (`session_adopted`) or goes on
+ * without (`taken_over`); its page was shown, its browser was opened or not; an answer of the
+ * server came (`answer_received`), or something that is none (`answer_refused`), which is asked for again.
+ */
+export type LoginStep =
+  | "waiting_for_other_process"
+  | "session_adopted"
+  | "taken_over"
+  | "page_shown"
+  | "browser_opened"
+  | "browser_not_opened"
+  | "answer_received"
+  | "answer_refused";
+
 /** Something happened to the session; tell apart by `type`. Times are epoch milliseconds. */
 export type AuthEvent =
   | {
@@ -13,6 +29,14 @@ export type AuthEvent =
     readonly type: "login_started";
     /** Profile that it happened to. */
     readonly profileName: string;
+  }
+  | {
+    /** A person's sign-in came a step further. */
+    readonly type: "login_step";
+    /** Profile that it happened to. */
+    readonly profileName: string;
+    /** How far it is. */
+    readonly step: LoginStep;
   }
   | {
     /** Tokens were received by signing in, and stored. */

@@ -246,8 +246,14 @@ export function isKey(client: ProfileClient): client is KeySettings {
 
 /** A redirect URI that was checked. */
 export interface ParsedCallbackUrl {
-  /** The URL as it was registered, spelling preserved. */
+  /** The URI as it was registered, spelling preserved. */
   callbackUrl: string;
+  /** What a listener binds; absent: it is `https` or a private scheme, which nobody listens on here. */
+  loopback?: Loopback;
+}
+
+/** Where a listener on this computer is. */
+export interface Loopback {
   /** Host: `localhost`, `127.0.0.1` or `[::1]`. */
   host: string;
   /** Port to bind; 0 means any free one, and a URL without a port means 80. */
@@ -256,19 +262,24 @@ export interface ParsedCallbackUrl {
   pathname: string;
 }
 
-const SHAPE = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(\/[^?#\\\s]*)?$/i;
+const LOOPBACK = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(\/[^?#\\\s]*)?$/i;
 
-/** What is wrong with a text that is no such URL; the text itself may hold a password. */
+/** A server of the application's own, or a private scheme, which is a domain name in reverse (RFC 8252 §7.1). */
+const ELSEWHERE =
+  /^(https:\/\/[^/?#@\\\s]+(?:[/?][^#\\\s]*)?|[a-z][\w+-]*(?:\.[\w+-]+)+:\/[^#\\\s]*)$/i;
+
+/** What is wrong with a text that is no such URI; the text itself may hold a password. */
 function faultOf(text: string): string {
-  if (/^https:/i.test(text)) return "it begins with https, but the listener speaks http";
-  if (!/^http:\/\//i.test(text)) return "it does not begin with http://";
   if (/\s/.test(text)) return "it has a space in it";
-  if (/^http:\/\/[^/?#]*@/i.test(text)) return "it has a user name in it";
-  if (text.includes("?")) return "it has a query (?) in it";
   if (text.includes("#")) return "it has a fragment (#) in it";
+  if (/^https?:\/\/[^/?#]*@/i.test(text)) return "it has a user name in it";
+  if (!/^http:\/\//i.test(text)) {
+    return "it begins with none of http://, https:// and a private scheme such as com.example.app:/";
+  }
+  if (text.includes("?")) return "it has a query (?) in it";
   const [, host, port] = /^http:\/\/(\[[^\]]*\]|[^:/]*)(?::([^/]*))?/i.exec(text) ?? [];
   if (!/^(localhost|127\.0\.0\.1|\[::1\])$/i.test(host ?? "")) {
-    return "its host is none of localhost, 127.0.0.1, [::1]";
+    return "its host is none of localhost, 127.0.0.1, [::1]; for others, use https";
   }
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535)) {
     return "its port is no number from 0 to 65535";
@@ -277,33 +288,24 @@ function faultOf(text: string): string {
 }
 
 /**
- * Checks `text`, a redirect URI.
+ * Checks `text`, a redirect URI: loopback, `https`, or a private scheme (RFC 8252 §7).
  *
- * @throws {AuthError} `invalid_argument`, naming the field `callbackUrl`.
+ * @throws {AuthError} `invalid_argument`, naming the field `name`.
  */
-export function parseCallbackUrl(text: string): ParsedCallbackUrl {
-  const match = SHAPE.exec(text);
+export function parseCallbackUrl(text: string, name = "callbackUrl"): ParsedCallbackUrl {
+  const match = LOOPBACK.exec(text);
   const port = Number(match?.[2] ?? 80);
-  if (match === null || port > 65535 || !URL.canParse(text)) {
+  const isUsable = match === null ? ELSEWHERE.test(text) : port <= 65535;
+  if (!isUsable || !URL.canParse(text)) {
     throw new AuthError(
       "invalid_argument",
-      "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), as it is registered: " +
-        `${faultOf(text)}.`,
+      `Set ${name} to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), https://… or ` +
+        `com.example.app:/PATH, as it is registered: ${faultOf(text)}.`,
     );
   }
-  return {
-    callbackUrl: text,
-    host: match[1]!.toLowerCase(),
-    port,
-    pathname: new URL(text).pathname,
-  };
-}
-
-/** The registered URL with the port that was bound in place of port 0. */
-export function withPort(parsed: ParsedCallbackUrl, port: number): string {
-  return parsed.port === 0
-    ? parsed.callbackUrl.replace(/:0+(?=\/|$)/, `:${port}`)
-    : parsed.callbackUrl;
+  if (match === null) return { callbackUrl: text };
+  const { pathname } = new URL(text);
+  return { callbackUrl: text, loopback: { host: match[1]!.toLowerCase(), port, pathname } };
 }
 
 /** Where a session is kept and what it stands on. */

@@ -41,7 +41,14 @@ function printed({ code, stderr, stdout }: ExampleRun): string[] {
 }
 
 /** What there is besides the nine programs of the guide; each has tests of its own. */
-const OTHERS = ["bun_cli", "edge_m2m_kv", "edge_worker", "unstorage_provider"];
+const OTHERS = [
+  "bun_cli",
+  "edge_m2m_kv",
+  "edge_worker",
+  "unstorage_provider",
+  "web_login",
+  "web_login_bun",
+];
 
 test("examples/ holds the nine programs of the guide, and the others that are named here", async () => {
   assertEquals(await exampleNames(), [...NAMES, ...OTHERS].sort());

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ParsedCallbackUrl } from "../setup.ts";
+import type { Loopback } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 
@@ -156,11 +156,11 @@ export function isForm({ header, method }: CallbackRequest): boolean {
 /** Creates the handler of one attempt, listening on `port`. */
 export function createHandler(
   expectation: CallbackExpectation,
-  parsed: ParsedCallbackUrl,
+  loopback: Loopback,
   port: number,
 ): (request: CallbackRequest) => CallbackAnswer {
   const { formPost, issuer, issuerRequired, state } = expectation;
-  const hosts = [`${parsed.host}:${port}`, ...(port === 80 ? [parsed.host] : [])];
+  const hosts = [`${loopback.host}:${port}`, ...(port === 80 ? [loopback.host] : [])];
   const isHere = (host: string) => hosts.includes(host.toLowerCase());
   const show = (kind: CallbackPageKind, status?: number): CallbackAnswer => {
     const answer = page(kind, expectation);
@@ -174,13 +174,13 @@ export function createHandler(
     const path = mark < 0 ? request.target : request.target.slice(0, mark);
     const host = request.header("host") ?? "";
     if (!isHere(host) || !isHere(request.authority ?? host)) return show("not_found");
-    if (path !== parsed.pathname) return show("not_found");
+    if (path !== loopback.pathname) return show("not_found");
     if (request.header("sec-purpose") !== null || request.header("purpose") !== null) {
       return show("not_found", 503);
     }
     const form = formPost === true ? request.form : undefined;
     if (request.method !== "GET" && form === undefined) return show("not_found", 405);
-    const text = form !== undefined ? form : mark < 0 ? "" : request.target.slice(mark + 1);
+    const text = form ?? (mark < 0 ? "" : request.target.slice(mark + 1));
     if (text === "" && outcome !== undefined) {
       return { ...show(outcome), last: true, hopeful: outcome === "success" };
     }
@@ -209,7 +209,7 @@ export function createHandler(
     const { headers } = page(outcome, expectation);
     return {
       status: 303,
-      headers: { ...headers, location: parsed.pathname },
+      headers: { ...headers, location: loopback.pathname },
       body: "",
       result: query,
     };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseCallbackUrl, type ParsedCallbackUrl, withPort } from "../setup.ts";
+import { type Loopback, parseCallbackUrl } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import { abandonable, runtime } from "../runtime.ts";
 import {
@@ -63,7 +63,13 @@ export async function openListener(
   expectation: CallbackExpectation,
   bind: Bind,
 ): Promise<CallbackListener> {
-  const parsed = parseCallbackUrl(expectation.callbackUrl);
+  const { callbackUrl, loopback } = parseCallbackUrl(expectation.callbackUrl);
+  if (loopback === undefined) {
+    throw new AuthError(
+      "unsupported_runtime",
+      `Complete the sign-in where ${callbackUrl} leads: this program cannot listen there.`,
+    );
+  }
   const settled = Promise.withResolvers<URLSearchParams>();
   settled.promise.catch(() => {});
   const outcome = Promise.withResolvers<"success" | "failed">();
@@ -83,9 +89,9 @@ export async function openListener(
     return answer;
   };
 
-  const servers = await bindAll(parsed, bind, handle);
+  const servers = await bindAll(loopback, bind, handle);
   const port = servers[0]!.port;
-  late.decide = createHandler(expectation, parsed, port);
+  late.decide = createHandler(expectation, loopback, port);
 
   let closing: Promise<void> | undefined;
   const close = (how: "success" | "failed" = "success"): Promise<void> => {
@@ -96,7 +102,7 @@ export async function openListener(
     })();
   };
   return {
-    redirectUri: withPort(parsed, port),
+    redirectUri: loopback.port === 0 ? callbackUrl.replace(/:0+(?=\/|$)/, `:${port}`) : callbackUrl,
     close,
     async wait(signal) {
       try {
@@ -109,7 +115,7 @@ export async function openListener(
 }
 
 async function bindAll(
-  { host, port }: ParsedCallbackUrl,
+  { host, port }: Loopback,
   bind: Bind,
   handle: Handle,
 ): Promise<BoundServer[]> {

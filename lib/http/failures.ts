@@ -229,8 +229,8 @@ function wordsOf(body: string): string {
     // A page of HTML says nothing to a program.
     found = /^\s*</.test(body) ? [] : [body];
   }
-  // deno-lint-ignore no-control-regex
   const text = [...new Set(found)].join("; ").replace(
+    // deno-lint-ignore no-control-regex
     /[\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g,
     " ",
   );

@@ -280,9 +280,13 @@ export class Keeper<Server extends TokenServer = TokenServer> {
 
   /** Where the session is kept, in words for a person. */
   async keptWhere(): Promise<{ durable: boolean; words: string }> {
-    const { durable, location, reason } = await this.#session.place();
-    if (!durable) return { durable, words: reason };
-    return { durable, words: location ?? "in the application's own store" };
+    const { advice, durable, kind, location, reason } = await this.#session.place();
+    if (!durable) return { durable, words: advice ? `to keep it, ${advice}` : reason };
+    const folder = kind === "file" ? `/.planet/${this.profileName}` : "";
+    const words = location === undefined
+      ? "in the application's own store"
+      : `in ${location}${folder}`;
+    return { durable, words };
   }
 
   /** Living tokens of memory, or else what is stored; read only, and without a lock. */

@@ -106,16 +106,10 @@ interface SendOptions
   readonly needs?: readonly (keyof Endpoints)[];
 }
 
-/** What messages call the endpoints. */
-const NAMES: Readonly<Record<keyof Endpoints, string>> = {
-  authorization_endpoint: "authorization endpoint",
-  device_authorization_endpoint: "device authorization endpoint",
-  introspection_endpoint: "introspection endpoint",
-  jwks_uri: "address of its keys",
-  revocation_endpoint: "revocation endpoint",
-  token_endpoint: "token endpoint",
-  userinfo_endpoint: "userinfo endpoint",
-};
+/** What messages call an endpoint. */
+function nameOf(name: keyof Endpoints): string {
+  return name === "jwks_uri" ? "address of its keys" : name.replaceAll("_", " ");
+}
 
 /** What an authorization request and its answer stand on. */
 const FOR_CODES = ["authorization_endpoint", "token_endpoint"] as const;
@@ -432,7 +426,7 @@ export class OAuthClient {
     }
     throw new AuthError(
       "client_rejected",
-      `Choose another way to sign in: ${this.#options.issuer} has no ${NAMES[name]}.`,
+      `Choose another way to sign in: ${this.#options.issuer} has no ${nameOf(name)}.`,
     );
   }
 
@@ -450,7 +444,7 @@ export class OAuthClient {
     const proof = this.#authentication.forCall();
     return await this.#server.send({
       ...options,
-      what: name === "jwks_uri" ? "the server's key set" : `the ${NAMES[name]}`,
+      what: name === "jwks_uri" ? "the server's key set" : `the ${nameOf(name)}`,
       target: { server, name },
       request: (more, server) => request(more, server, proof.add),
       refused: proof.refused,

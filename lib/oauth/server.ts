@@ -11,7 +11,7 @@
 
 import * as oauth from "oauth4webapi";
 import { AuthError, type AuthErrorCode } from "../errors.ts";
-import { answered, fetchFailure, type FetchLike, readBody, retryAfterMs } from "../exchange.ts";
+import { answered, readBody, retryAfterMs } from "../exchange.ts";
 import {
   abandonable,
   type Clock,
@@ -72,7 +72,7 @@ export interface ServerOptions {
   /** Time. */
   readonly clock: Clock;
   /** Replaces the global `fetch`, for proxies and tests. */
-  readonly fetch?: FetchLike | undefined;
+  readonly fetch?: typeof globalThis.fetch;
 }
 
 /** How a caller bounds a call. */
@@ -83,12 +83,15 @@ export interface CallOptions {
   readonly background?: boolean | undefined;
 }
 
+/** What oauth4webapi hands to `fetch`. */
+type Init = Omit<RequestInit, "body"> & { body?: BodyInit | null | undefined };
+
 /** Options that every request function of oauth4webapi takes. */
 export interface RequestOptions {
   /** Whether plain HTTP is allowed: on loopback only. */
   [oauth.allowInsecureRequests]: boolean;
   /** Sends the request. */
-  [oauth.customFetch]: (url: string, init: object) => Promise<Response>;
+  [oauth.customFetch]: (url: string, init: Init) => Promise<Response>;
 }
 
 /** One call of an endpoint. */
@@ -271,15 +274,58 @@ function surelyUnsent(error: unknown): boolean {
   return typeof error === "object" && error !== null && unsent.has(error);
 }
 
-/** Turns a failure of `fetch` into our error. */
+/**
+ * Failures of the name look-up, of the connection or of the TLS handshake, as the runtimes word
+ * them. A connection that is reset may be any time, so it is not among them.
+ */
+const NO_CONNECTION =
+  /ECONNREFUSED|Unable to connect|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH|CONNECT_TIMEOUT|tcp connect error|dns error|client error \(Connect\)|TLS handshake failed|before secure TLS|CERT_(?:HAS|NOT)|_CERT(?!IF)|UNABLE_TO|ERR_SSL_(?:WRONG_VERSION|UNSUPPORTED|\w+(?:PROTOCOL_VERSION|HANDSHAKE_FAILURE))/;
+
+/** An established connection fails by the same codes. */
+const WHILE_CONNECTED = /\b(?:read|write) E[A-Z]/;
+
+/** Failures of TLS, as the runtimes word them. */
+const NO_TLS =
+  /certificate|CERT_|_CERT|ERR_SSL|EPROTO|UNABLE_TO|secure TLS|handshake eof|received (?:corrupt|fatal)/;
+
+/**
+ * Turns a failure of `fetch` into our error. Its cause has the words and codes of all causes, without
+ * what else they carry: a socket, an answer, or what an application's own `fetch` puts there.
+ */
 function networkError(cause: unknown, url: string, secrets: readonly string[]): AuthError {
   const denied = netRefusal(cause, url);
   if (denied !== undefined) return denied;
   const { origin } = new URL(url);
-  const failure = fetchFailure(cause, origin, (text) => shownText(text, secrets));
-  const error = new AuthError("network", `${failure.what}: ${failure.found}.`, failure);
-  if (failure.isUnsent) unsent.add(error);
-  return error;
+  const words: string[] = [];
+  let last: string | undefined;
+  for (let at = cause, depth = 0; typeof at === "object" && at !== null && depth < 5; depth++) {
+    const { cause, code, message } = at as Record<string, unknown>;
+    const said = [message, code].filter((word) => typeof word === "string" && word !== "");
+    words.push(...said.map((word) => last = shownText(String(word), secrets)));
+    at = cause;
+  }
+  const text = words.join(": ");
+  const isUnsent = NO_CONNECTION.test(text) && !WHILE_CONNECTED.test(text);
+  const failure = new AuthError(
+    "network",
+    NO_TLS.test(text)
+      ? `${adviceOnTls()}: no secure connection (TLS) to ${origin} (${
+        last?.replace(/^.*\(Connect\): /, "")
+      }).`
+      : isUnsent
+      ? `Check the network, or try again later: no connection to ${origin}.`
+      : `Try again: the connection to ${origin} broke off before the answer was complete.`,
+    { cause: text === "" ? undefined : new Error(text) },
+  );
+  if (isUnsent) unsent.add(failure);
+  return failure;
+}
+
+function adviceOnTls(): string {
+  if (runtime === "other") return "Check the address and the certificate of the server";
+  const variable = runtime === "deno" ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
+  return "Check the address; if the server or your network has a certificate authority of its own, " +
+    `set ${variable} to the file with its certificate`;
 }
 
 /** Members of a form that are secrets (RFC 6749, RFC 7009, RFC 7523, RFC 7636, RFC 8628). */
@@ -329,7 +375,7 @@ function challengeOf(headers: Headers): Record<string, string> {
  */
 async function exchange(
   url: string,
-  init: RequestInit,
+  init: Init,
   options: ServerOptions & CallOptions & Pick<Call, "secrets">,
 ): Promise<Answer> {
   const { origin, password, username } = new URL(url);
@@ -354,7 +400,7 @@ async function exchange(
   }, TIMEOUT_MS);
   if (options.background) unrefTimer(timer);
   try {
-    const sent: RequestInit & { client?: unknown } = {
+    const sent: Init & { client?: unknown } = {
       ...init,
       headers: Object.fromEntries(headers),
       ...(body === undefined ? {} : { body }),
@@ -363,7 +409,7 @@ async function exchange(
     };
     if (own !== undefined) sent.client = own;
     if (runtime === "bun") sent.keepalive = false;
-    const response = await answered(fetch(url, sent), signal);
+    const response = await answered(fetch(url, sent as RequestInit), signal);
     const { bytes, isWhole } = await readBody(response, LARGEST_BODY, signal);
     const json = isWhole ? parseObject(bytes) : undefined;
     const now = options.clock.now();
@@ -520,7 +566,7 @@ export class AuthorizationServer {
       try {
         await call.request({
           [oauth.allowInsecureRequests]: this.#insecure,
-          [oauth.customFetch]: async (url: string, init: object) => {
+          [oauth.customFetch]: async (url: string, init: Init) => {
             const { background, secrets, signal } = call;
             answer = await exchange(url, init, { ...this.#options, background, secrets, signal });
             return new Response();

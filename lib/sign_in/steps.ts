@@ -1,20 +1,171 @@
 /**
- * The steps of a sign-in, without a person's screen: begin, and complete (RFC 8628).
+ * The two steps of a sign-in, begin and complete, without a person's screen: authorization code with
+ * PKCE (RFC 6749 §4.1, RFC 7636) and device code (RFC 8628).
  *
  * Needs `fetch`, timers and `AbortSignal` only. Shows, opens and stores nothing.
  *
  * @module
  */
 
+import { readRequest } from "../callback/handler.ts";
 import { AuthError } from "../errors.ts";
-import type { OAuthClient } from "../oauth/client.ts";
+import { sameText } from "../exchange.ts";
+import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
+import type { JsonObject } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 import type { Clock } from "../runtime.ts";
 
 /**
+ * A sign-in by authorization code that was begun and waits for its answer.
+ *
+ * Survives JSON, so that another process can complete it. **It holds a secret**, `code_verifier`, which
+ * `console.log` does not show: keep it where the person's browser cannot read it, such as a session
+ * on the server, and for that person alone. Whoever has it and the answer is signed in.
+ */
+export interface AuthorizationRequest extends JsonObject {
+  /** Where the person's browser must go (RFC 6749 §4.1.1). */
+  authorization_url: string;
+  /** Where the answer comes (RFC 6749 §3.1.2). */
+  redirect_uri: string;
+  /** What the answer must bring along (RFC 6749 §10.12). */
+  state: string;
+  /** Secret that redeems the code (RFC 7636 §4.1). */
+  code_verifier: string;
+  /** What the ID token must bring along, if there is one (OpenID Connect Core §3.1.2.1). */
+  nonce?: string;
+  /** Authorization server that the answer must name, if it names one (RFC 9207 §2.4). */
+  issuer: string;
+  /** Whether the server announced that it names itself (RFC 9207 §3). */
+  issuer_required: boolean;
+  /** When this was begun, in epoch seconds. */
+  issued_at: number;
+  /** How long it may be completed, in seconds. */
+  expires_in: number;
+}
+
+/** How long a sign-in may be completed, in seconds. */
+const REQUEST_LIFE = 600;
+
+/** States that were redeemed in this process, and when they expire by themselves, in epoch milliseconds. */
+const redeemed = new Map<string, number>();
+
+/** Keeps the members `secrets` of `value` out of what `console.log` shows. */
+function hiding<T extends object>(value: T, ...secrets: (keyof T)[]): T {
+  const shown = () => {
+    const there = secrets.filter((name) => value[name] !== undefined);
+    return { ...value, ...Object.fromEntries(there.map((name) => [name, "(secret)"])) };
+  };
+  const forDeno = (inspect: (shown: unknown, options: unknown) => string, options: unknown) =>
+    inspect(shown(), options);
+  return Object.defineProperties(value, {
+    [Symbol.for("nodejs.util.inspect.custom")]: { value: shown },
+    [Symbol.for("Deno.customInspect")]: { value: forDeno },
+  });
+}
+
+/** Begins a sign-in by authorization code whose answer comes to `redirectUri`. */
+export async function beginAuthorization(
+  client: OAuthClient,
+  pending: PendingAuthorization,
+  redirectUri: string,
+  { clock, signal }: { clock: Clock; signal?: AbortSignal | undefined },
+): Promise<AuthorizationRequest> {
+  const { code_verifier, issuer, issuerRequired, nonce, state } = pending;
+  const url = await client.authorizationUrl(pending, redirectUri, signal);
+  return hiding({
+    authorization_url: url.href,
+    redirect_uri: redirectUri,
+    state,
+    code_verifier,
+    nonce,
+    issuer,
+    issuer_required: issuerRequired,
+    issued_at: Math.floor(clock.now() / 1000),
+    expires_in: REQUEST_LIFE,
+  }, "code_verifier");
+}
+
+/** The parameters of an answer, in an address or a query. */
+export function parametersOf(text: string): URLSearchParams {
+  return new URLSearchParams(text.trim().replace(/#.*$/s, "").replace(/^[^?]*\?/, ""));
+}
+
+/** Whether an answer belongs to the sign-in with `state` (RFC 6749 §10.12), and says each thing once. */
+export function isAnswerTo(answer: URLSearchParams, state: string): boolean {
+  return ["state", "code", "error", "iss"].every((name) => answer.getAll(name).length < 2) &&
+    sameText(answer.get("state") ?? "", state);
+}
+
+/**
+ * Completes a sign-in with the answer that came to its redirect URI (RFC 6749 §4.1.2).
+ *
+ * Refuses an answer of another sign-in or server, one that comes too late, and a request that was
+ * redeemed already. The last is known in this process; elsewhere it is the server that takes no code twice.
+ *
+ * @throws {AuthError} `state_mismatch`, `issuer_mismatch`, `login_timeout`, `access_denied` and the
+ *   codes of a token request.
+ */
+export async function completeAuthorization(
+  client: OAuthClient,
+  request: AuthorizationRequest,
+  answer: string | URL | Request,
+  { clock, signal }: { clock: Clock; signal?: AbortSignal | undefined },
+): Promise<TokenSet> {
+  const { expires_in, issued_at, state } = request;
+  const { form, target = String(answer) }: { form?: string; target?: string } =
+    typeof answer === "object" && "method" in answer ? await readRequest(answer) : {};
+  const response = form === undefined ? parametersOf(target) : new URLSearchParams(form);
+  if (!isAnswerTo(response, state)) {
+    throw new AuthError(
+      "state_mismatch",
+      "Start signing in again: the answer does not belong to this sign-in (state differs).",
+    );
+  }
+  const now = clock.now();
+  const until = (issued_at + expires_in) * 1000;
+  if (!(now < until)) {
+    throw new AuthError(
+      "login_timeout",
+      `Start signing in again: this sign-in was not completed within ${expires_in} s.`,
+    );
+  }
+  for (const [other, end] of redeemed) if (end <= now) redeemed.delete(other);
+  if (redeemed.has(state)) {
+    throw new AuthError(
+      "state_mismatch",
+      "Start signing in again: this sign-in was completed already, or its code is being redeemed.",
+    );
+  }
+  redeemed.set(state, until);
+  try {
+    return await redeem(client, request, response, signal);
+  } catch (error) {
+    // What the server has not refused may still be completed, with the right answer or a better network.
+    if (!(error instanceof AuthError && error.oauthError !== undefined)) redeemed.delete(state);
+    throw error;
+  }
+}
+
+/** Redeems the code of an answer whose `state` was compared. */
+export async function redeem(
+  client: OAuthClient,
+  request: AuthorizationRequest,
+  response: URLSearchParams,
+  signal?: AbortSignal,
+): Promise<TokenSet> {
+  const { code_verifier, issuer, issuer_required, nonce = "", redirect_uri, state } = request;
+  const pending = { code_verifier, formPost: false, issuer, issuerRequired: issuer_required };
+  try {
+    return await client.redeem({ ...pending, nonce, state }, response, redirect_uri, signal);
+  } catch (error) {
+    throw forPerson(error);
+  }
+}
+
+/**
  * What the server handed out for a device login (RFC 8628 §3.2), as received.
- * Survives JSON, so that another process can finish the login; `device_code` is
- * a secret and is not shown by `console.log`.
+ * Survives JSON, so that another process can finish the login; `device_code` and
+ * `code_verifier` are secrets and are not shown by `console.log`.
  */
 export interface DeviceAuthorization {
   /** Secret that the device presents when it asks for the tokens. */
@@ -23,12 +174,14 @@ export interface DeviceAuthorization {
   user_code: string;
   /** Where the person confirms. */
   verification_uri: string;
-  /** The same with the code in it, where the server offers it. */
+  /** The same with the code in it, if the server offers it. */
   verification_uri_complete?: string;
   /** Life of both codes, in seconds. */
   expires_in: number;
-  /** Least pause between two polls, in seconds; 5 where absent. */
+  /** Least pause between two polls, in seconds; 5 if absent. */
   interval?: number;
+  /** Secret of this library that polling presents too (RFC 7636 §4.1); none is sent if it is absent. */
+  code_verifier?: string;
 }
 
 /** How a device login stands, before the next poll. */
@@ -49,7 +202,7 @@ export interface LoginProgress {
   leftMs: number;
 }
 
-/** Pause between polls where the server names none, in seconds (RFC 8628 §3.2). */
+/** Pause between polls if the server names none, in seconds (RFC 8628 §3.2). */
 const DEFAULT_INTERVAL = 5;
 
 /** What each `slow_down` adds to the pause, in seconds (RFC 8628 §3.5). */
@@ -70,22 +223,14 @@ const PASSING: readonly string[] = ["network", "server_error", "throttled", "tim
 /** When the codes of this process were received, in epoch milliseconds. */
 const receivedAt: WeakMap<DeviceAuthorization, number> = new WeakMap();
 
-function withoutSecret(this: DeviceAuthorization): Record<string, unknown> {
-  return { ...this, device_code: "(secret)", code_verifier: "(secret)" };
-}
-
 /** Asks the server for a device and a user code (RFC 8628 §3.1); nothing is shown yet. */
-export async function initiateDeviceLogin(
+export async function beginDevice(
   client: OAuthClient,
-  clock: Clock,
-  signal?: AbortSignal,
+  { clock, signal }: { clock: Clock; signal?: AbortSignal | undefined },
 ): Promise<DeviceAuthorization> {
   const grant: DeviceAuthorization = { ...await client.authorizeDevice(signal) };
-  for (const hook of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
-    Object.defineProperty(grant, Symbol.for(hook), { value: withoutSecret });
-  }
   receivedAt.set(grant, clock.now());
-  return grant;
+  return hiding(grant, "device_code", "code_verifier");
 }
 
 /** What polling stands on. */
@@ -96,6 +241,8 @@ export interface PollOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told before each wait how the login stands; what it throws is ignored. */
   readonly onPending?: ((progress: LoginProgress) => void) | undefined;
+  /** Is told of trouble that polling outlives, and that it is over. */
+  readonly onTrouble?: (trouble: AuthError | undefined) => void;
 }
 
 /** Measures the age of the codes by a clock that may be set, and that stops with the computer. */
@@ -129,15 +276,15 @@ class Age {
  * doubles the next pause, up to a minute, and ends nothing (RFC 8628 §3.5). The
  * last poll comes about when the codes expire, with 5 seconds of margin for the
  * clocks. After a suspended computer wakes, or its clock was set, it asks at once;
- * where the server still knows the codes, its word counts and not the clock.
+ * if the server still knows the codes, its word counts and not the clock.
  *
  * @throws {AuthError} `access_denied`, `device_code_expired`, `client_rejected`,
  *   `malformed_response`; after an abort, its reason.
  */
-export async function pollDeviceLogin(
+export async function completeDevice(
   client: OAuthClient,
   grant: DeviceAuthorization,
-  { clock, onPending, signal }: PollOptions,
+  { clock, onPending, onTrouble, signal }: PollOptions,
 ): Promise<TokenSet> {
   const lifeMs = grant.expires_in * 1000;
   const age = new Age(clock, receivedAt.get(grant));
@@ -160,11 +307,15 @@ export async function pollDeviceLogin(
         "device_code_expired",
         trouble === undefined
           ? "Start signing in again and confirm the new code sooner: this one was not confirmed in time."
-          : "Check the network, then start signing in again: the code expired while the server could not be asked.",
+          : `Start signing in again later: the code expired while the server could not be asked. ${trouble.message}`,
         { cause: trouble },
       );
     }
-    tell(onPending, { polls, reason, nextPollMs: wait, leftMs: left });
+    try {
+      onPending?.({ polls, reason, nextPollMs: wait, leftMs: left });
+    } catch {
+      // An observer's failure must not cost the login.
+    }
     await clock.sleep(wait, signal);
     const jump = age.pass(wait);
     try {
@@ -176,6 +327,7 @@ export async function pollDeviceLogin(
       notBefore = 0;
       trouble = undefined;
       reason = answer;
+      onTrouble?.(undefined);
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof AuthError) || !PASSING.includes(error.code)) {
@@ -185,16 +337,9 @@ export async function pollDeviceLogin(
       notBefore = error.retryAt ?? 0;
       trouble = error;
       reason = error.code as LoginProgress["reason"];
+      onTrouble?.(error);
     }
     age.pass(0);
-  }
-}
-
-function tell(onPending: PollOptions["onPending"], progress: LoginProgress): void {
-  try {
-    onPending?.(progress);
-  } catch {
-    // An observer's failure must not cost the login.
   }
 }
 

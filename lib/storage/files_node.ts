@@ -23,15 +23,11 @@ interface Kind {
 
 type Stats = Kind & Readonly<Record<"mtimeMs" | "uid" | "gid" | "dev" | "ino", number>>;
 
-/** How a call with a callback ends. */
-type Done<T> = (error: Error | null, result: T) => void;
-
 /** The calls of `node:fs` that are used. */
 interface Fs {
-  open(path: string, flags: string, mode: number, done: Done<number>): void;
   openSync(path: string, flags: string): number;
-  write(file: number, bytes: Uint8Array, from: number, length: number, done: Done<number>): void;
-  fsync(file: number, done: Done<void>): void;
+  writeFileSync(path: string, bytes: Uint8Array, options: { flag: string; mode: number }): void;
+  fsync(file: number, done: (error: Error | null) => void): void;
   closeSync(file: number): void;
   statSync(path: string): Stats;
   readonly constants: { readonly W_OK: number; readonly X_OK: number };
@@ -83,13 +79,6 @@ const calls = fs.promises;
 const programs = () => process.getBuiltinModule("node:child_process") as Programs;
 const isWindows = process.platform === "win32";
 
-/** A promise of what a call with a callback answers. */
-function answer<T>(call: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) =>
-    call((error, result) => error ? reject(error) : resolve(result))
-  );
-}
-
 function known(found: Stats): FileInfo {
   const { mtimeMs, uid, gid } = found;
   const [isFile, isFolder] = [found.isFile(), found.isDirectory()];
@@ -101,7 +90,10 @@ function known(found: Stats): FileInfo {
 async function syncAt(path: string, flags: "r" | "r+"): Promise<void> {
   const file = fs.openSync(path, flags);
   try {
-    await answer<void>((done) => fs.fsync(file, done));
+    // A number instead of a handle: each step of a handle, closing too, waits for another thread.
+    await new Promise<void>((resolve, reject) =>
+      fs.fsync(file, (error) => error ? reject(error) : resolve())
+    );
   } finally {
     fs.closeSync(file);
   }
@@ -133,17 +125,9 @@ async function isFree(path: string): Promise<boolean> {
 /** File operations of Bun and Node. */
 export const files: Files = {
   read: (path: string): Promise<Uint8Array> => calls.readFile(path),
-  async create(path: string, bytes: Uint8Array): Promise<void> {
-    // Numbers instead of handles: each step of a handle, closing too, waits for another thread.
-    const file = await answer<number>((done) => fs.open(path, "wx", 0o600, done));
-    try {
-      for (let at = 0; at < bytes.length;) {
-        at += await answer<number>((done) => fs.write(file, bytes, at, bytes.length - at, done));
-      }
-    } finally {
-      fs.closeSync(file);
-    }
-  },
+  // At once: the disk is not waited for, and another thread's help takes longer than the write.
+  create: (path: string, bytes: Uint8Array): Promise<void> =>
+    new Promise((resolve) => resolve(fs.writeFileSync(path, bytes, { flag: "wx", mode: 0o600 }))),
   sync: (path: string): Promise<void> => syncAt(path, "r+"),
   overwrite: (path: string, bytes: Uint8Array): Promise<void> =>
     calls.writeFile(path, bytes, { flag: "r+" }),

@@ -127,7 +127,7 @@ export async function chooseStorage(): Promise<ChosenStorage> {
   const kv = await openKv(noFiles[0]);
   if ("storage" in kv) return kv;
   const joined = (at: 0 | 1, by: string) => [noFiles[at], kv[at]].filter(Boolean).join(by);
-  return memory(`${joined(0, "; ")}: state ends with the program`, joined(1, ", or "));
+  return memory(joined(0, "; "), joined(1, ", or "));
 }
 
 /** The store of the options, or the one that fits this runtime. */
@@ -158,9 +158,8 @@ export async function openSessionStorage(
     const text = ways.filter(Boolean).join(", or ");
     throw new AuthError(
       "storage_denied",
-      `${text[0]!.toUpperCase()}${
-        text.slice(1)
-      }: here is no store that lasts, for ${chosen.reason}.`,
+      `${text[0]!.toUpperCase()}${text.slice(1)}: no store here outlives the program ` +
+        `(${chosen.reason}).`,
     );
   }
   return await withSops(chosen, profileName);

@@ -14,7 +14,6 @@ import {
   type JsonObject,
   type Lease,
   type LockOptions,
-  lockTimeout,
   notFound,
   type ObjectStorageProvider,
   parseObject,

@@ -14,18 +14,28 @@ export const machine: Machine = {
     for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
   },
   get isTerminal() {
-    return Deno.stderr.isTerminal() && readEnv("TERM") !== "dumb";
+    return machine.hasScreen && readEnv("TERM") !== "dumb";
   },
   get hasColour() {
     return !Deno.noColor;
   },
-  columns() {
+  size() {
     try {
-      return Deno.consoleSize().columns;
+      const { columns, rows } = Deno.consoleSize();
+      return { columns: columns || 80, rows: rows || 24 };
     } catch {
-      return 80;
+      return { columns: 80, rows: 24 };
     }
   },
+  get hasScreen() {
+    return Deno.stderr.isTerminal();
+  },
+  get hasKeyboard() {
+    return Deno.stdin.isTerminal();
+  },
+  // A read of `Deno.stdin` cannot be taken back: it would keep the program alive after the browser
+  // was faster, or swallow the next line that the person types.
+  keyboard: async () => (await import("./node.ts")).keyboard,
   async start([program, ...args]) {
     const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
     const child = new Deno.Command(program, { args, ...quiet }).spawn();
@@ -33,7 +43,4 @@ export const machine: Machine = {
     return (await child.status).code;
   },
   mayRun: (command) => isGranted({ name: "run", command }),
-  // A read of `Deno.stdin` cannot be taken back: it would keep the program alive after the browser
-  // was faster, or swallow the next line that the person types.
-  keyboard: async () => Deno.stdin.isTerminal() ? (await import("./node.ts")).keyboard : undefined,
 };

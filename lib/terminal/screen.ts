@@ -1,9 +1,9 @@
 /**
  * What a person reads on a terminal, and one line from the keyboard; names no runtime.
  *
- * Messages, and below them one line that changes. Where the output is no terminal it writes
- * plain lines and nothing that changes. Keys come one by one and are not echoed. The package that
- * computes a QR code is loaded when one is shown.
+ * Messages, and below them one line that changes: a question, or how much time is left. If the
+ * output is no terminal, plain lines and nothing that changes. Keys come one by one and are not
+ * echoed. The package that computes a QR code is loaded when one is shown.
  *
  * @module
  */
@@ -21,27 +21,38 @@ export interface ScreenPort {
   readonly isTerminal: boolean;
   /** Whether colours and weights are welcome (`NO_COLOR`). */
   readonly hasColour: boolean;
-  /** Width of the terminal in characters, read each time: windows change. */
-  columns(): number;
+  /** Size of the terminal in characters, read each time: windows change. */
+  size(): { columns: number; rows: number };
 }
 
 /** What a person's screen, keyboard and browser stand on; each runtime has its own. */
 export interface Machine extends ScreenPort {
+  /** Whether what is written goes to a terminal, of whatever kind. */
+  readonly hasScreen: boolean;
+  /** Whether what is typed comes from one. */
+  readonly hasKeyboard: boolean;
   /** Starts a program, without waiting for it; resolves with its exit code when it ends. */
   start(command: Command): Promise<number>;
   /** Whether the program may be started at all, without asking anybody. */
   mayRun(program: string): boolean;
-  /** The keyboard, loaded when somebody is asked; `undefined` where nobody sits at one. */
-  keyboard(): Promise<Keyboard | undefined>;
+  /** The keyboard, loaded when somebody is asked. */
+  keyboard(): Promise<Keyboard>;
+}
+
+/** A keyboard whose keys arrive at once and are not echoed. */
+export interface Keyboard {
+  /** Begins to listen; the answer ends that and gives the terminal back as it was. */
+  start(on: { keys(text: string): void; end(): void }): () => void;
 }
 
 /** How often the time that is left is written again, in milliseconds. */
 const TICK_MS = 1_000;
 
-function minutes(ms: number): string {
-  const seconds = Math.max(Math.ceil(ms / 1000), 0);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-}
+/** Lines that a QR code leaves to the address and the code below it. */
+const ROOM_BELOW = 12;
+
+/** Longest line that is kept; an address with a code has a few hundred characters. */
+const LONGEST_LINE = 16_384;
 
 /** Takes control characters out of what others wrote: on a terminal they are commands. */
 function printable(text: string): string {
@@ -53,7 +64,7 @@ function printable(text: string): string {
 function wrapped(line: string, width: number): string[] {
   if (line.length < width || /^\s/.test(line)) return [line];
   const lines = [""];
-  for (const word of line.split(" ")) {
+  for (const word of line.trimEnd().split(" ")) {
     const last = lines.at(-1)!;
     if (last !== "" && last.length + 1 + word.length >= width) lines.push(word);
     else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
@@ -77,61 +88,52 @@ export class Screen {
 
   /** Writes a message; lines that are indented are what the person needs most. */
   show(message: string): void {
-    this.#erase();
     const { hasColour, isTerminal } = this.#port;
-    const width = isTerminal ? this.#port.columns() : Infinity;
-    const lines = printable(message).split("\n").flatMap((line) => wrapped(line, width)).map((
-      line,
-    ) => hasColour && isTerminal && /^ {2,}\S/.test(line) ? `\x1b[1m${line}\x1b[0m` : line);
-    this.#line(lines.join(this.#newline));
-    this.#draw();
+    const width = isTerminal ? this.#port.size().columns : Infinity;
+    const lines = printable(message).split("\n").flatMap((line) => wrapped(line, width));
+    const bold = hasColour && isTerminal;
+    this.#write(lines.map((line) => bold && /^ {2}\S/.test(line) ? `\x1b[1m${line}\x1b[0m` : line));
   }
 
-  /** Counts down until `signal` aborts. */
+  /** Counts down until `signal` aborts; another call takes the place of the one before. */
   showWaiting({ leftMs, signal }: { leftMs: number; signal: AbortSignal }): void {
     if (!this.#port.isTerminal || signal.aborted) return;
-    this.#end = Date.now() + leftMs;
     clearInterval(this.#timer);
-    const timer = setInterval(() => this.#draw(), TICK_MS);
-    this.#timer = timer;
+    this.#end = Date.now() + leftMs;
+    const timer = this.#timer = setInterval(() => this.#draw(), TICK_MS);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
       if (this.#timer !== timer) return;
-      this.#erase();
       this.#end = undefined;
       this.#draw();
     }, { once: true });
     this.#draw();
   }
 
-  /** Shows a QR code of `text` where it fits: black on white, or else by filled light parts. */
+  /** Shows a QR code of `text` if it fits; dark on light, as telephones expect it, if colours are welcome. */
   async showQrCode(text: string): Promise<boolean> {
     const { hasColour, isTerminal } = this.#port;
     if (!isTerminal) return false;
-    const lines = await qrLines(text, { inverted: !hasColour }).catch(() => []);
-    const indent = "  ";
+    const lines = await qrLines(text).catch(() => []);
+    const { columns, rows } = this.#port.size();
     const width = lines[0]?.length ?? Infinity;
-    if (width + 2 * indent.length > this.#port.columns()) return false;
-    const [before, after] = hasColour ? ["\x1b[30;107m", "\x1b[0m"] : ["", ""];
-    this.#erase();
-    this.#line("");
-    for (const line of lines) this.#line(`${indent}${before}${line}${after}`);
-    this.#line("");
-    this.#draw();
+    if (width + 4 > columns || lines.length + ROOM_BELOW > rows) return false;
+    const [before, after] = hasColour ? ["\x1b[97;40m", "\x1b[0m"] : ["", ""];
+    this.#write(["", ...lines.map((line) => `  ${before}${line}${after}`), ""]);
     return true;
   }
 
   /** Begins to ask. */
   startPrompt(prompt: string): void {
     const text = printable(prompt);
-    if (!this.#port.isTerminal) return this.#line(text);
-    this.#erase();
+    if (!this.#port.isTerminal) return this.#write([text]);
     this.#typed = 0;
     this.#prompt = text;
+    const { columns } = this.#port.size();
     // In a narrow window the question is a paragraph, and what is below it stays one line.
-    if (text.length + 24 > this.#port.columns()) {
-      for (const line of wrapped(text.trimEnd(), this.#port.columns())) this.#line(line);
+    if (text.length + 24 > columns) {
       this.#prompt = "> ";
+      return this.#write(wrapped(text, columns));
     }
     this.#draw();
   }
@@ -144,125 +146,80 @@ export class Screen {
 
   /** Ends the question; `answered` leaves it on the screen. */
   endPrompt(answered: boolean): void {
-    if (this.#prompt === undefined) return;
-    this.#erase();
-    if (answered) this.#line(`${this.#prompt}(${this.#typed} characters)`);
+    const prompt = this.#prompt;
+    if (prompt === undefined) return;
     this.#prompt = undefined;
-    this.#draw();
+    if (answered && this.#typed > 0) this.#write([`${prompt}(${this.#typed} characters)`]);
+    else this.#draw();
   }
 
-  /** In raw mode a line feed does not go back to the left edge. */
-  get #newline(): string {
-    return this.#port.isTerminal ? "\r\n" : "\n";
-  }
-
-  #line(text: string): void {
-    this.#port.write(`${text}${this.#newline}`);
-  }
-
-  #erase(): void {
-    if (!this.#drawn) return;
-    this.#port.write("\r\x1b[K");
+  /** Writes lines in the place of the one that changes, and that one again below them. */
+  #write(lines: string[]): void {
+    // In raw mode a line feed does not go back to the left edge.
+    const end = this.#port.isTerminal ? "\r\n" : "\n";
+    const before = this.#drawn ? "\r\x1b[K" : "";
     this.#drawn = false;
+    this.#port.write(before + lines.map((line) => line + end).join(""));
+    this.#draw();
   }
 
   #draw(): void {
     if (!this.#port.isTerminal) return;
-    if (this.#prompt === undefined && this.#end === undefined) return;
-    const left = this.#end === undefined ? "" : `${minutes(this.#end - Date.now())} left`;
-    const typed = this.#typed > 0 ? `(${this.#typed} characters) ` : "";
+    const seconds = Math.max(Math.ceil(((this.#end ?? 0) - Date.now()) / 1000), 0);
+    const minutes = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    const left = this.#end === undefined ? "" : `${minutes} left`;
     const text = this.#prompt === undefined
-      ? `Waiting, ${left}; Ctrl-C ends it.`
-      : `${this.#prompt}${typed}${left === "" ? "" : `[${left}] `}`;
-    this.#port.write(`\r\x1b[K${text.slice(0, Math.max(this.#port.columns() - 1, 1))}`);
-    this.#drawn = true;
+      ? left && `Waiting, ${left}; Ctrl-C ends it.`
+      : this.#prompt + (this.#typed > 0 ? `(${this.#typed} characters) ` : "") +
+        (left && `[${left}] `);
+    if (text === "" && !this.#drawn) return;
+    this.#port.write(`\r\x1b[K${text.slice(0, Math.max(this.#port.size().columns - 1, 1))}`);
+    this.#drawn = text !== "";
   }
 }
 
-/** Width of the quiet edge, in squares. */
-const EDGE = 2;
-
-/** Lines of equal width that show `text`; `inverted` fills the light squares instead of the dark. */
-export async function qrLines(
-  text: string,
-  options: { inverted: boolean },
-): Promise<string[]> {
-  const { encode } = await import("uqr");
-  const { data, size } = encode(text, { ecc: "L", border: EDGE });
-  const filled = (row: number, column: number) =>
-    row < size && (data[row]![column] === true) !== options.inverted;
-  const lines: string[] = [];
-  for (let row = 0; row < size; row += 2) {
-    let line = "";
-    for (let column = 0; column < size; column++) {
-      const [upper, lower] = [filled(row, column), filled(row + 1, column)];
-      line += upper ? lower ? "█" : "▀" : lower ? "▄" : " ";
-    }
-    lines.push(line);
-  }
-  return lines;
-}
-
-/** Longest line that is kept; an address with a code has a few hundred characters. */
-const LONGEST_LINE = 16_384;
-
-/** A keyboard whose keys arrive at once and are not echoed. */
-export interface Keyboard {
-  /** Whether there is a person at it. */
-  readonly isTerminal: boolean;
-  /** Begins to listen; the answer ends that and gives the terminal back as it was. */
-  start(on: { keys(text: string): void; end(): void }): () => void;
+/** Lines of equal width that show `text` as a QR code, two squares in each character, light ones filled. */
+export async function qrLines(text: string): Promise<string[]> {
+  const { renderUnicodeCompact } = await import("uqr");
+  return renderUnicodeCompact(text, { ecc: "L", border: 2 }).split("\n");
 }
 
 /** What a key did. */
 export type KeyResult = "typing" | "line" | "cancel" | "end";
 
+/** A key; arrows and the marks around a paste are whole sequences, of which the last may be cut. */
+// deno-lint-ignore no-control-regex
+const KEYS = /\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~]|(?:\[[0-9;?]*|O)?$)|[\s\S]/g;
+
 /** Collects keys into a line. */
 export class LineEditor {
-  #text = "";
   #pending = "";
-
   /** What was typed. */
-  get text(): string {
-    return this.#text;
-  }
+  text = "";
 
   /** Takes keys, or a paste; what comes after the end of the line is dropped. */
   feed(keys: string): KeyResult {
     const all = this.#pending + keys;
     this.#pending = "";
-    for (let at = 0; at < all.length; at++) {
-      const key = all[at]!;
-      if (key === "\x1b") {
-        // Arrows and the marks around a paste; one may come in two parts.
+    for (const { 0: key, index } of all.matchAll(KEYS)) {
+      if (key === "\r" || key === "\n") return "line";
+      if (key === "\x03") return "cancel";
+      if (key === "\x04" && this.text === "") return "end";
+      if (key.startsWith("\x1b")) {
         // deno-lint-ignore no-control-regex
-        const sequence = /^\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~])/.exec(all.slice(at));
-        if (sequence !== null) at += sequence[0].length - 1;
-        // deno-lint-ignore no-control-regex
-        else if (/^\x1b(?:\[[0-9;?]*|O)?$/.test(all.slice(at))) {
-          this.#pending = all.slice(at);
-          break;
+        if (/^\x1b(\[[0-9;?]*|O)?$/.test(key) && index + key.length === all.length) {
+          this.#pending = key;
         }
-      } else if (key === "\r" || key === "\n") {
-        return "line";
-      } else if (key === "\x03") {
-        return "cancel";
-      } else if (key === "\x04") {
-        if (this.#text === "") return "end";
-      } else if (key === "\x7f" || key === "\b") {
-        this.#text = this.#text.slice(0, -1);
-      } else if (key === "\x15" || key === "\x17") {
-        this.#text = "";
-      } else if (key >= " " && this.#text.length < LONGEST_LINE) {
-        this.#text += key;
-      }
+      } else if (key === "\x7f" || key === "\b") this.text = this.text.slice(0, -1);
+      else if (key === "\x15" || key === "\x17") this.text = "";
+      else if (key >= " " && this.text.length < LONGEST_LINE) this.text += key;
     }
     return "typing";
   }
 }
 
 /**
- * Asks for a line on `screen` and takes it from `keyboard`, without echo.
+ * Asks for a line on `screen` and takes it from `keyboard`, without echo; `null`: there is none.
  *
  * @throws {AuthError} `login_cancelled` after Ctrl-C; the reason of `signal` after an abort.
  */
@@ -273,7 +230,6 @@ export function readHidden(
   signal: AbortSignal,
 ): Promise<string | null> {
   if (signal.aborted) return Promise.reject(signal.reason);
-  if (!keyboard.isTerminal) return Promise.resolve(null);
   const { promise, resolve, reject } = Promise.withResolvers<string | null>();
   const editor = new LineEditor();
   let stop: (() => void) | undefined;
@@ -286,8 +242,8 @@ export function readHidden(
   };
   const onAbort = () => finish(false, () => reject(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
-  screen.startPrompt(prompt);
   try {
+    // First the keyboard: a key that is pressed as soon as the question shows must be one.
     stop = keyboard.start({
       keys(text) {
         if (stop === undefined) return;
@@ -302,6 +258,7 @@ export function readHidden(
       },
       end: () => stop && finish(false, () => resolve(null)),
     });
+    screen.startPrompt(prompt);
   } catch {
     finish(false, () => resolve(null)); // A terminal that cannot be set must not end the login.
   }

@@ -11,28 +11,30 @@ import { type Command, type Machine, readHidden, Screen } from "./screen.ts";
 /** How a login talks to the person; replace what the application owns itself. */
 export interface LoginUI {
   /**
-   * Opens `url` in a browser; `false` where that is not possible. The URL is shown
+   * Opens `url` in a browser; `false` if that is not possible. The URL is shown
    * in any case, and the login goes on meanwhile. `signal` aborts when it is over.
    */
-  openBrowser?(url: URL, options: { signal: AbortSignal }): Promise<boolean>;
-  /** Says why no browser can open here, without trying; `undefined` where one may. */
-  whyNoBrowser?(): string | undefined;
+  openBrowser?: ((url: URL, options: { signal: AbortSignal }) => Promise<boolean>) | undefined;
+  /** Says why no browser can open here, without trying; `undefined` if one may. */
+  whyNoBrowser?: (() => string | undefined) | undefined;
+  /** Says why nobody reads here what is shown; `undefined` if somebody may. */
+  whyNoTerminal?: (() => string | undefined) | undefined;
   /** Shows a message of one or more lines. */
-  show?(message: string): void;
-  /**
-   * Shows `text` as a QR code; `false` where there is no room for it, or no screen.
-   */
-  showQrCode?(text: string): Promise<boolean>;
+  show?: ((message: string) => void) | undefined;
+  /** Shows `text` as a QR code; `false` if there is no room for it, or no screen. */
+  showQrCode?: ((text: string) => Promise<boolean>) | undefined;
   /**
    * Shows that the login waits and how much time is left, until `signal` aborts.
    * For screens that change; a log has no use for it.
    */
-  showWaiting?(options: { leftMs: number; signal: AbortSignal }): void;
+  showWaiting?: ((options: { leftMs: number; signal: AbortSignal }) => void) | undefined;
   /**
-   * Asks for a line; `null` where there is no terminal or the input ended.
+   * Asks for a line; `null` if there is no terminal or the input ended.
    * What is typed is not echoed. Rejects with the reason of `signal` when it aborts.
    */
-  readLine?(prompt: string, options: { signal: AbortSignal }): Promise<string | null>;
+  readLine?:
+    | ((prompt: string, options: { signal: AbortSignal }) => Promise<string | null>)
+    | undefined;
 }
 
 /** The screen of this runtime; where there is none, one that shows and asks nothing. */
@@ -60,12 +62,16 @@ function createUI(machine: Machine): LoginUI {
       if (programs.some((program) => machine.mayRun(program))) return undefined;
       return `the program was not run with --allow-run=${programs[0]}`;
     },
+    whyNoTerminal: () =>
+      machine.hasScreen || machine.hasKeyboard
+        ? undefined
+        : "neither its input nor its output is a terminal",
     show: (message) => screen.show(message),
     showQrCode: (text) => screen.showQrCode(text),
     showWaiting: (options) => screen.showWaiting(options),
     async readLine(prompt, { signal }) {
-      const keyboard = await machine.keyboard();
-      return keyboard === undefined ? null : await readHidden(keyboard, screen, prompt, signal);
+      if (!machine.hasKeyboard) return null;
+      return await readHidden(await machine.keyboard(), screen, prompt, signal);
     },
   };
 }
@@ -122,7 +128,7 @@ function hasDisplay({ env, mayRead }: Surroundings): boolean {
   return names.some((name) => env(name)) || !names.some(mayRead);
 }
 
-/** Why no browser can open here, as far as that shows; `undefined` where one may. */
+/** Why no browser can open here, as far as that shows; `undefined` if one may. */
 export function whyNoBrowser(around: Surroundings = here): string | undefined {
   if (around.env("BROWSER")?.trim()) return undefined;
   // A browser on the other end's own screen helps nobody.

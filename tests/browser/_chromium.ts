@@ -60,8 +60,10 @@ interface Playwright {
   };
 }
 
-/** Runs `body` with a fresh browser, and ends it. */
-export async function withBrowser<T>(body: (context: Context) => Promise<T>): Promise<T> {
+/** Runs `body` with a fresh browser of one person or two, and ends it. */
+export async function withBrowser<T>(
+  body: (context: Context, other: Context) => Promise<T>,
+): Promise<T> {
   mkdirSync(PICTURES, { recursive: true });
   const { chromium } = loadExtra<Playwright>("playwright-core");
   const browser = await chromium.launch({
@@ -71,7 +73,7 @@ export async function withBrowser<T>(body: (context: Context) => Promise<T>): Pr
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
   });
   try {
-    return await body(await browser.newContext());
+    return await body(await browser.newContext(), await browser.newContext());
   } finally {
     await browser.close();
   }

@@ -38,6 +38,7 @@ export class Program {
       env: {
         ...process.env as Record<string, string>,
         NO_COLOR: "1",
+        LOGIN_UI: "lines",
         LOGIN_ISSUER: sandbox.environment.userAuthServer,
         LOGIN_API: sandbox.url,
         LOGIN_CLIENT: sandbox.clientId,

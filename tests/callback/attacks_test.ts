@@ -10,8 +10,10 @@ import process from "node:process";
 import { listen } from "../../lib/callback/listener.ts";
 import type { CallbackExpectation, CallbackListener } from "../../lib/callback/handler.ts";
 import { AuthError } from "../../lib/errors.ts";
+import { SignIn } from "../../lib/sign_in/sign_in.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
+import { fakeCodeServer, fakeScreen, fakeSession } from "../sign_in/_session.ts";
 import { isRefused, open, say } from "./_raw.ts";
 
 const EXPECTATION: CallbackExpectation = {
@@ -45,7 +47,7 @@ function request(line: string, host: string, more = ""): string {
 const megabytes = () => process.memoryUsage().rss / 1_048_576;
 
 /** An attack; what it leaves open is closed after the right answer was given. */
-type Attack = (target: Target) => Promise<void | (() => Promise<unknown>)>;
+type Attack = (target: Pick<Target, "port" | "url">) => Promise<void | (() => Promise<unknown>)>;
 
 /** Attacks that the wait outlives. */
 const ATTACKS: Record<string, Attack> = {
@@ -174,7 +176,7 @@ for (const [what, attack] of Object.entries(ATTACKS)) {
     const waiting = listener.wait(new AbortController().signal).finally(() => ended = true);
     let leave: Awaited<ReturnType<Attack>> = undefined;
     try {
-      leave = await attack({ listener, url, port, waiting });
+      leave = await attack({ url, port });
       assertEquals(ended, false, "The attack ended the wait.");
       assertEquals(await status(`${url}?${RIGHT}`), 303, "The right answer must get through.");
       assertEquals((await waiting).get("code"), secret("c"));
@@ -189,6 +191,37 @@ for (const [what, attack] of Object.entries(ATTACKS)) {
     } finally {
       await leave?.();
       await listener.close();
+    }
+  });
+}
+
+/** A login whose browser is awaited; its server is as the table has it. */
+async function waitingLogin(expected: Partial<CallbackExpectation> = {}) {
+  const { state, issuer, issuerRequired } = { ...EXPECTATION, ...expected };
+  const server = fakeCodeServer({ pending: { state, issuer, issuerRequired } });
+  const session = fakeSession(server, { client: { callbackUrl: EXPECTATION.callbackUrl } });
+  const screen = fakeScreen();
+  const login = new SignIn(session).userLogin(screen.options);
+  login.catch(() => {});
+  const url = (await screen.page).searchParams.get("redirect_uri")!;
+  return { login, server, session, url, port: Number(new URL(url).port) };
+}
+
+for (const [what, attack] of Object.entries(ATTACKS)) {
+  test(`userLogin() outlives ${what}, and redeems the right answer alone`, async () => {
+    const { login, port, server, session, url } = await waitingLogin();
+    let leave: Awaited<ReturnType<Attack>> = undefined;
+    try {
+      leave = await attack({ url, port });
+      assertEquals(server.redeemed, [], "The attack was believed.");
+      const page = await fetch(`${url}?${RIGHT}`);
+      assertMatch(await page.text(), /You are signed in[\s\S]*<\/html>\s*$/);
+      await login;
+      assertEquals(server.redeemed.map(({ code }) => code), [secret("c")]);
+      assertEquals(session.stored.length, 1);
+      assert(await isRefused(port));
+    } finally {
+      await leave?.();
     }
   });
 }
@@ -216,6 +249,16 @@ for (const [what, [query, expected]] of Object.entries(FAILURES)) {
     assertEquals((await failed).code, "issuer_mismatch");
     assertEquals(await status(`${listener.redirectUri}?${RIGHT}`), 400, "It is over.");
     await listener.close("failed");
+  });
+}
+
+for (const [what, [query, expected]] of Object.entries(FAILURES)) {
+  test(`userLogin() fails with issuer_mismatch on ${what}, and redeems nothing`, async () => {
+    const { login, port, server, url } = await waitingLogin(expected);
+    assertEquals(await status(`${url}?${query}`), 400);
+    assertEquals((await assertRejects(() => login, AuthError)).code, "issuer_mismatch");
+    assertEquals(server.redeemed, []);
+    assert(await isRefused(port));
   });
 }
 

@@ -5,7 +5,9 @@
  * @module
  */
 import { edgeHandler } from "../../examples/_edge_handler.ts";
+import { WorkersKvStorage } from "../../examples/_workers_kv_storage.ts";
 import worker from "../../examples/edge_worker.ts";
+import { Auth, AuthError, type AuthorizationRequest, Planet, Session } from "../../mod.ts";
 
 const waiting = new Set<unknown>();
 const { setTimeout, clearTimeout, setInterval } = globalThis;
@@ -36,6 +38,41 @@ Date.now = () => now.call(Date) + ahead;
 /** A handler that nobody gave a `waitUntil`. */
 let plain: (() => Promise<Response>) | undefined;
 
+/** A person's sign-in in two steps, each of which may meet another isolate. */
+async function twoSteps(
+  request: Request,
+  { ENVIRONMENT, PL_CLIENT_ID, SESSIONS }: Parameters<typeof worker.fetch>[1],
+): Promise<Response> {
+  const url = new URL(request.url);
+  const store = new WorkersKvStorage(SESSIONS!);
+  const auth = Auth.fromOAuthUserAuthCode({
+    clientId: PL_CLIENT_ID,
+    callbackUrl: "http://localhost:4711/callback",
+    profileName: url.searchParams.get("user") ?? "",
+    storageProvider: store,
+    environment: ENVIRONMENT,
+  });
+  const key = `.planet/${auth.profileName}/login_request.json`;
+  try {
+    if (url.pathname === "/begin") {
+      const begun = await auth.authCodeUserLoginInitiate();
+      await store.save(key, begun);
+      return new Response(begun.authorization_url);
+    }
+    const kept = await store.load(key) as AuthorizationRequest;
+    const issued_at = kept.issued_at - Number(url.searchParams.get("age") ?? 0);
+    await auth.authCodeUserLoginComplete({ ...kept, issued_at }, await request.text());
+    const names: string[] = [];
+    for await (const { name } of new Planet(new Session(auth)).data.listSearches({ limit: 2 })) {
+      names.push(name);
+    }
+    return Response.json(names);
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    return new Response(error.code, { status: 400 });
+  }
+}
+
 /** Globals of runtimes, which are no web standards. */
 const FOREIGN = ["Buffer", "Bun", "Deno", "process", "require"];
 
@@ -51,6 +88,7 @@ export default {
       });
       return await plain();
     }
+    if (pathname === "/begin" || pathname === "/complete") return await twoSteps(request, bindings);
     if (pathname === "/ahead") ahead = Number(searchParams.get("ms"));
     if (pathname !== "/" && pathname !== "/ahead" && pathname !== "/watch") {
       return new Response(null, { status: 404 });

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
+import { signIn } from "../sandbox/person.ts";
 import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
 import {
   type Isolate,
@@ -117,6 +118,68 @@ test(
       }
     }),
   OPTIONS,
+);
+
+test(
+  "workerd: a person signs in in two steps, in two isolates, and what is no right answer is refused",
+  () =>
+    withSandbox(async (sandbox) => {
+      const folder = await tempFolder({ unwatched: /^SESSIONS\// });
+      const { clientId, environment } = sandbox;
+      const more = {
+        bindings: { PL_CLIENT_ID: clientId, ENVIRONMENT: environment },
+        kvNamespaces: ["SESSIONS"],
+        kvPersist: folder.path,
+      };
+      const answers = new Map<string, string>();
+      try {
+        await withIsolate(sandbox, async (isolate) => {
+          for (const user of ["alice", "bob"]) {
+            const page = await (await fetch(`${isolate.url}begin?user=${user}`)).text();
+            const { callback } = await signIn(page, { login: user, deliver: false });
+            answers.set(user, callback!.href);
+          }
+        }, more);
+        await withIsolate(sandbox, async (isolate) => {
+          const complete = async (body: string, more = "") => {
+            const url = `${isolate.url}complete?user=alice${more}`;
+            const response = await fetch(url, { method: "POST", body });
+            return [response.status, await response.text()];
+          };
+          const right = answers.get("alice")!;
+          const changed = (name: string, value: string) => {
+            const url = new URL(right);
+            url.searchParams.set(name, value);
+            if (value === "") url.searchParams.delete(name);
+            return url.href;
+          };
+          assertEquals(await complete(answers.get("bob")!), [400, "state_mismatch"]);
+          assertEquals(await complete(changed("state", "guessed")), [400, "state_mismatch"]);
+          assertEquals(await complete(changed("iss", "https://x.test")), [400, "issuer_mismatch"]);
+          assertEquals(await complete(changed("iss", "")), [400, "issuer_mismatch"]);
+          assertEquals(await complete(right, "&age=600"), [400, "login_timeout"]);
+          assertEquals(await complete(right), [
+            200,
+            JSON.stringify(sandbox.api.searchNames.slice(-2).reverse()),
+          ]);
+          assertEquals(await complete(right), [400, "state_mismatch"]);
+          assertEquals(sandbox.log.count("token", "authorization_code"), 1);
+          assert(await isolate.get("SESSIONS", ".planet/alice/token.json"), "There is no token.");
+          assertEquals(await isolate.get("SESSIONS", ".planet/bob/token.json"), null);
+          assertEquals((await watch(isolate)).foreign, []);
+        }, more);
+      } finally {
+        await folder.remove();
+      }
+    }),
+  {
+    ...OPTIONS,
+    breaks: [{
+      rule: "request",
+      where: "POST http://127.0.0.1",
+      why: "The isolate is the application, whose browser brings it the answer.",
+    }],
+  },
 );
 
 test(

@@ -132,7 +132,7 @@ async function send(cell: Cell, id: string, server: FailingServer, closed: strin
 
 /** What an outcome must be. */
 function checkOutcome(
-  { body, entry, failure, method }: Cell,
+  { entry, failure, method }: Cell,
   outcome: unknown,
   name: string,
 ): void {

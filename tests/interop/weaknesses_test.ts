@@ -115,7 +115,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
     "listen() tells the browser how the sign-in ended, when that is known",
   ], [
     "sign_in/authorization_code_test.ts",
-    'loginWithAuthorizationCode() ${expected ? "takes" : "refuses"} ${what} when pasted',
+    'userLogin() ${expected ? "takes" : "asks again after"} ${what} when pasted',
   ]],
   ["ID token and nonce are not checked at login", [
     OAUTH,
@@ -123,8 +123,8 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
   ]],
   ["device polling ends with the first trouble of the network, and cannot be cancelled", [
     "sign_in/device_code_test.ts",
-    "pollDeviceLogin() waits ${what} (RFC 8628)",
-    "pollDeviceLogin() rejects with the reason of an abort, before and amid a poll",
+    "completeDevice() waits ${what} (RFC 8628)",
+    "completeDevice() rejects with the reason of an abort, before and amid a poll",
   ]],
   ["errors lose their text", [
     "faults/matrix_test.ts",

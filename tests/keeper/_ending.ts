@@ -1,8 +1,9 @@
 /**
  * A program whose work ends while its session is renewed behind its back: `ends_test.ts` runs it.
  *
- * `settled` and `await using` wait for the renewal, and exit; with `silent` the token endpoint takes
- * the request and says nothing, and the program just ends. Prints one line of JSON.
+ * With `settled` and `disposed` it waits for the renewal, and exits; with `silent token` and `silent
+ * discovery` that endpoint takes the request and says nothing, and the program just ends. Prints one
+ * line of JSON.
  *
  * @module
  */
@@ -21,10 +22,11 @@ const spent: (string | null)[] = [];
 async function fetch(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
   const url = String(input);
   if (url.includes("/.well-known/")) {
+    if (mode === "silent discovery") return await globalThis.fetch(url, init);
     return Response.json({ issuer: base, token_endpoint: `${base}/token` });
   }
   if (url !== `${base}/token`) return Response.json({});
-  if (mode === "silent") return await globalThis.fetch(url, init);
+  if (mode === "silent token") return await globalThis.fetch(url, init);
   spent.push(new URLSearchParams(String(init.body)).get("refresh_token"));
   await new Promise((resolve) => setTimeout(resolve, 200));
   return Response.json({
@@ -53,22 +55,12 @@ const environment = { userAuthServer: base, m2mAuthServer: base, audiences: [], 
 const common = { environment, fetch: fetch as typeof globalThis.fetch, clock, storageProvider };
 const auth = Auth.fromOAuthUserDeviceCode({ ...common, clientId: "program", profileName: "p" });
 
-async function work(): Promise<void> {
-  for (let call = 0; call < 3; call++, aheadMs += 60_000) await auth.fetch(`${base}/x`);
-}
-
-if (mode === "silent") {
-  await work();
+for (let call = 0; call < 3; call++, aheadMs += 60_000) await auth.fetch(`${base}/x`);
+if (mode.startsWith("silent")) {
   const since = Date.now();
   process.on("exit", () => console.log(JSON.stringify({ livedMs: Date.now() - since })));
 } else {
-  if (mode === "settled") {
-    await work();
-    await auth.settled();
-  } else {
-    await using _used = auth;
-    await work();
-  }
+  await (mode === "settled" ? auth.settled() : auth[Symbol.asyncDispose]());
   const { refresh_token: stored } = (await storageProvider.load(".planet/p/token.json"))!;
   console.log(JSON.stringify({ spent, stored }));
   process.exit(0);

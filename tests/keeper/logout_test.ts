@@ -72,6 +72,7 @@ for (const methods of ["all methods", "five methods"]) {
       const where = `in a store of ${methods} if ${how} fails and the revocation ${revocation}`;
       test(`logout() forgets and revokes, then reports, ${where}`, async () => {
         for (const [name, flow] of Object.entries(FLOWS)) {
+          if (name.endsWith("profile") && revocation !== "is done") continue;
           for (const isUsed of [true, false]) {
             const { broken, inner, storage } = breakable(hasAll);
             await inWorld({ storage, spoil: () => Promise.resolve() }, async (world) => {

@@ -263,6 +263,18 @@ async function run(
       ...(isJson ? ["device code", "verifier"] : []),
     );
   }
+  const redirectUri = "http://127.0.0.1:4711/cb";
+  const begun = await people[0]!.authCodeUserLoginInitiate({ redirectUri });
+  for (const [name, secret] of [["state", begun.state], ["nonce", begun.nonce!]] as const) {
+    canaries.add(name, secret);
+  }
+  canaries.add("verifier", begun.code_verifier);
+  // So is this one's; the address to open holds state and nonce.
+  for (const [way, text] of views(begun)) {
+    const isJson = way === "JSON.stringify()" || way === "its members";
+    const secrets = isJson ? ["verifier", "state", "nonce"] : ["state", "nonce"];
+    seen.text(`an authorization request by ${way}`, text, ...secrets);
+  }
   const lookAround = async (when: string) => {
     for (const auth of all) {
       const session = new Session(auth, { requestsPerSecond: 0, clock, maxRetries: 1 });
@@ -291,6 +303,16 @@ async function run(
     await failing(seen, "deviceUserLoginInitiate", () => device.deviceUserLoginInitiate());
     await failing(seen, "deviceUserLoginComplete", () => device.deviceUserLoginComplete(info));
     await failing(seen, "userLogin", () => people[0]!.userLogin(login));
+    await failing(seen, "authCodeUserLoginInitiate", () => people[0]!.authCodeUserLoginInitiate());
+    const { issuer: iss, state } = begun;
+    const answer = String(new URLSearchParams({ code: secrets.code, state, iss }));
+    for (const wrong of [answer, answer.replace("state", "nostate"), `${answer}&error=x`]) {
+      await failing(
+        seen,
+        "authCodeUserLoginComplete",
+        () => people[0]!.authCodeUserLoginComplete(begun, wrong),
+      );
+    }
     await browser;
   }
   await lookAround("a session in trouble");

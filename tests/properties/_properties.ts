@@ -204,7 +204,7 @@ function callbackProperty(): Property {
     fc.boolean(),
     (requests, issuerRequired) => {
       const expectation = { callbackUrl: parsed.callbackUrl, ...CALLBACK, issuerRequired };
-      const handle = createHandler(expectation, parsed, 4711);
+      const handle = createHandler(expectation, parsed.loopback!, 4711);
       let ends = 0;
       for (const { form, host, method, purpose, target } of requests) {
         const headers: Record<string, string | undefined> = { host, purpose };

@@ -19,7 +19,7 @@ import { freePort } from "../_support/free_port.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { see } from "../_support/watch.ts";
 import { writeBrowser } from "./browser.ts";
-import { approveDevice, open } from "./person.ts";
+import { approveDevice } from "./person.ts";
 import { type Sandbox, startSandbox } from "./sandbox.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -89,7 +89,9 @@ export async function exampleWorld(): Promise<ExampleWorld> {
   const callbackUrl = `http://localhost:${await freePort()}`;
   const sandbox = await startSandbox({ callbackUrl });
   // The store that is an example for one's own has names of its own, and a database is a file.
-  const { path: home, remove } = await tempFolder({ unwatched: /(^|\/)\.planet-(demo|edge)\// });
+  const { path: home, remove } = await tempFolder({
+    unwatched: /(^|\/)\.planet-(demo|edge|web)\//,
+  });
   const close = async () => {
     await sandbox.close();
     await remove();
@@ -179,8 +181,6 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Arguments of the example. */
   readonly args?: readonly string[];
-  /** Whether the person follows the page that is shown, as without a browser; default false. */
-  readonly follow?: boolean;
   /** More variables of the environment. */
   readonly variables?: Readonly<Record<string, string>>;
   /** What is run in the place of the runtime with the example's file and flags. */
@@ -212,11 +212,7 @@ export async function runExample(
       texts[stream] += chunk;
       if (echo) process[stream].write(chunk);
       const url = device.exec(texts.stdout)?.[0] ?? device.exec(texts.stderr)?.[0];
-      const page = options.follow
-        ? /http:\/\/\S+\/auth\?\S+(?=\s)/.exec(texts.stderr)?.[0]
-        : undefined;
       if (url !== undefined) approval ??= approveDevice(url).catch((error: unknown) => error);
-      else if (page !== undefined) approval ??= open(page).catch((error: unknown) => error);
     });
   }
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);

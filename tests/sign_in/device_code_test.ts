@@ -1,20 +1,34 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
 import type { OAuthClient } from "../../lib/oauth/client.ts";
-import { type InteractiveLogin, loginWithDeviceCode } from "../../lib/sign_in/person.ts";
+import { SignIn } from "../../lib/sign_in/sign_in.ts";
 import {
+  beginDevice,
+  completeDevice,
   type DeviceAuthorization,
-  initiateDeviceLogin,
   type LoginProgress,
-  pollDeviceLogin,
 } from "../../lib/sign_in/steps.ts";
 import { TokenSet } from "../../lib/token.ts";
+import { systemClock } from "../../lib/runtime.ts";
+import { Auth, FileStorage, MemoryStorage, type SessionOptions } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
+import { fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
+import { fakeScreen, fakeSession } from "./_session.ts";
 
 const START = 1_700_000_000_000;
 const TOKENS = TokenSet.fromResponse({ access_token: secret("a") }, START);
+
+const DEVICE_SCREEN = `Sign in to Planet, for my-app: open this page on any device.
+
+  https://login.test/device
+
+Enter this code, or check that the page shows it:
+
+  WDJB-MJHT
+`;
 
 type Step = TokenSet | "authorization_pending" | "slow_down" | AuthError | (() => never);
 
@@ -42,7 +56,8 @@ function grantOf(more: Partial<DeviceAuthorization> = {}): DeviceAuthorization {
   };
 }
 
-const network = new AuthError("network", "reset");
+const network = new AuthError("network", "Check the network: reset.");
+const server = new AuthError("server_error", "Try again later: it answered 500.");
 const timeout = new AuthError("timeout", "slow");
 const P = "authorization_pending";
 const S = "slow_down";
@@ -92,9 +107,9 @@ const WAITS: readonly [string, readonly Step[], Partial<DeviceAuthorization>, nu
 ];
 
 for (const [what, steps, grant, waits] of WAITS) {
-  test(`pollDeviceLogin() waits ${what} (RFC 8628)`, async () => {
+  test(`completeDevice() waits ${what} (RFC 8628)`, async () => {
     const clock = fakeClock({ now: START });
-    assertEquals(await pollDeviceLogin(client(steps), grantOf(grant), { clock }), TOKENS);
+    assertEquals(await completeDevice(client(steps), grantOf(grant), { clock }), TOKENS);
     assertEquals(clock.waits, waits);
   });
 }
@@ -119,10 +134,10 @@ const ENDS: readonly [string, number, readonly Step[], number[]][] = [
 ];
 
 for (const [what, expires_in, steps, waits] of ENDS) {
-  test(`pollDeviceLogin() ends with expires_in, ${what} (RFC 8628 §3.2)`, async () => {
+  test(`completeDevice() ends with expires_in, ${what} (RFC 8628 §3.2)`, async () => {
     const clock = fakeClock({ now: START });
     const error = await assertRejects(
-      () => pollDeviceLogin(client(steps), grantOf({ expires_in }), { clock }),
+      () => completeDevice(client(steps), grantOf({ expires_in }), { clock }),
       AuthError,
     );
     assertEquals([error.code, clock.waits], ["device_code_expired", waits]);
@@ -142,49 +157,49 @@ function jumpingClock(round: number, jumpMs: number): FakeClock {
   };
 }
 
-test("pollDeviceLogin() asks at once after a suspended computer wakes", async () => {
+test("completeDevice() asks at once after a suspended computer wakes", async () => {
   const clock = jumpingClock(2, 8 * 60_000);
-  assertEquals(await pollDeviceLogin(client([P, TOKENS]), grantOf(), { clock }), TOKENS);
+  assertEquals(await completeDevice(client([P, TOKENS]), grantOf(), { clock }), TOKENS);
   assertEquals(clock.waits, [5, 5]);
 });
 
-test("pollDeviceLogin() believes the server that the code lives, after any jump of the clock", async () => {
+test("completeDevice() believes the server that the code lives, after any jump of the clock", async () => {
   for (const jump of [24 * 3_600_000, -24 * 3_600_000]) {
     const clock = jumpingClock(2, jump);
-    assertEquals(await pollDeviceLogin(client([P, P, P, TOKENS]), grantOf(), { clock }), TOKENS);
+    assertEquals(await completeDevice(client([P, P, P, TOKENS]), grantOf(), { clock }), TOKENS);
     assertEquals(clock.waits, [5, 5, 5, 5]);
   }
 });
 
-test("pollDeviceLogin() ends after a suspend where the server knows the code no more", async () => {
+test("completeDevice() ends after a suspend where the server knows the code no more", async () => {
   const expired = new AuthError("device_code_expired", "expired_token");
   for (const last of [expired, network]) {
     const clock = jumpingClock(1, 3_600_000);
     const error = await assertRejects(
-      () => pollDeviceLogin(client([last]), grantOf(), { clock }),
+      () => completeDevice(client([last]), grantOf(), { clock }),
       AuthError,
     );
     assertEquals([error.code, clock.waits], ["device_code_expired", [5]]);
   }
 });
 
-test("pollDeviceLogin() counts no more than the life when the clock is set back", async () => {
+test("completeDevice() counts no more than the life when the clock is set back", async () => {
   const clock = jumpingClock(1, -3_600_000);
   await assertRejects(
-    () => pollDeviceLogin(client([P]), grantOf({ expires_in: 20 }), { clock }),
+    () => completeDevice(client([P]), grantOf({ expires_in: 20 }), { clock }),
     AuthError,
   );
   assertEquals(clock.waits, [5, 5, 5, 5, 5]);
 });
 
-test("pollDeviceLogin() tells onPending how it stands, and outlives what that throws", async () => {
+test("completeDevice() tells onPending how it stands, and outlives what that throws", async () => {
   const told: unknown[][] = [];
   const onPending = ({ leftMs, nextPollMs, polls, reason }: LoginProgress) => {
     told.push([polls, reason, nextPollMs, leftMs]);
     throw new Error("the application's own trouble");
   };
   const clock = fakeClock({ now: START });
-  await pollDeviceLogin(client([P, S, network, TOKENS]), grantOf({ expires_in: 100 }), {
+  await completeDevice(client([P, S, network, TOKENS]), grantOf({ expires_in: 100 }), {
     clock,
     onPending,
   });
@@ -196,15 +211,7 @@ test("pollDeviceLogin() tells onPending how it stands, and outlives what that th
   ]);
 });
 
-test("pollDeviceLogin() tells the trouble that it ended in", async () => {
-  const error = await assertRejects(
-    () => pollDeviceLogin(client([network]), grantOf({ expires_in: 9 }), { clock: fakeClock() }),
-    AuthError,
-  );
-  assertEquals([error.code, error.cause], ["device_code_expired", network]);
-});
-
-test("pollDeviceLogin() ends at once where the server says so", async () => {
+test("completeDevice() ends at once where the server says so", async () => {
   for (
     const code of [
       "access_denied",
@@ -215,14 +222,14 @@ test("pollDeviceLogin() ends at once where the server says so", async () => {
   ) {
     const clock = fakeClock();
     const error = await assertRejects(
-      () => pollDeviceLogin(client([P, new AuthError(code, "x")]), grantOf(), { clock }),
+      () => completeDevice(client([P, new AuthError(code, "x")]), grantOf(), { clock }),
       AuthError,
     );
     assertEquals([error.code, clock.waits.length], [code, 2]);
   }
 });
 
-test("pollDeviceLogin() rejects with the reason of an abort, before and amid a poll", async () => {
+test("completeDevice() rejects with the reason of an abort, before and amid a poll", async () => {
   const reason = new Error("enough");
   for (const when of [0, 1]) {
     const stop = new AbortController();
@@ -231,7 +238,7 @@ test("pollDeviceLogin() rejects with the reason of an abort, before and amid a p
       stop.abort(reason);
       throw stop.signal.reason;
     }];
-    const work = pollDeviceLogin(client(steps), grantOf(), {
+    const work = completeDevice(client(steps), grantOf(), {
       clock: fakeClock(),
       signal: stop.signal,
     });
@@ -239,18 +246,18 @@ test("pollDeviceLogin() rejects with the reason of an abort, before and amid a p
   }
 });
 
-test("pollDeviceLogin() counts expires_in from the answer, not from its own start", async () => {
+test("completeDevice() counts expires_in from the answer, not from its own start", async () => {
   const clock = fakeClock({ now: START });
   const from = client([P], grantOf({ expires_in: 10 }));
-  const grant = await initiateDeviceLogin(from, clock);
+  const grant = await beginDevice(from, { clock });
   clock.advance(8_000);
-  await assertRejects(() => pollDeviceLogin(from, grant, { clock }), AuthError);
+  await assertRejects(() => completeDevice(from, grant, { clock }), AuthError);
   assertEquals(clock.waits, [5], "the one poll that the margin allows");
 });
 
-test("initiateDeviceLogin() keeps the names of RFC 8628 §3.2, and the secret out of the console", async () => {
+test("beginDevice() keeps the names of RFC 8628 §3.2, and the secret out of the console", async () => {
   const given = { ...grantOf(), x_extra: 1 };
-  const grant = await initiateDeviceLogin(client([], given), fakeClock());
+  const grant = await beginDevice(client([], given), { clock: fakeClock() });
   assertEquals({ ...grant } as unknown, given);
   assertEquals(JSON.parse(JSON.stringify(grant)), given, "another process can finish the login");
   const inspect = Symbol.for("nodejs.util.inspect.custom");
@@ -258,30 +265,69 @@ test("initiateDeviceLogin() keeps the names of RFC 8628 §3.2, and the secret ou
   assert(!JSON.stringify(shown).includes("SECRET"));
 });
 
-test("loginWithDeviceCode() shows page and code, opens the browser where it may", async () => {
-  for (const allowOpenBrowser of [true, false]) {
-    const shown: string[] = [];
-    const opened: string[] = [];
+for (const allowOpenBrowser of [true, false]) {
+  test(`userLogin() by device code shows page and code${allowOpenBrowser ? ", opens the browser" : ""}, and says who signed in`, async () => {
     const complete = "https://login.test/device?user_code=WDJB-MJHT";
-    const login: InteractiveLogin = {
-      client: client([TOKENS], grantOf({ verification_uri_complete: complete })),
-      clock: fakeClock(),
-      ui: {
-        show: (message) => shown.push(message),
-        openBrowser: (url) => (opened.push(url.href), Promise.resolve(false)),
-      },
-      allowOpenBrowser,
-      allowTtyPrompt: true,
-      applicationName: "my-app",
-      signal: new AbortController().signal,
-      leftMs: 60_000,
-    };
-    assertEquals(await loginWithDeviceCode(login), TOKENS);
-    for (const part of ["my-app", "https://login.test/device\n", "WDJB-MJHT"]) {
-      assert(shown[0]!.includes(part), part);
-    }
-    assert(!shown.join().includes("SECRET"));
+    const server = client([TOKENS], grantOf({ verification_uri_complete: complete }));
+    const session = fakeSession(server, { client: { clientType: "oidc_device_code" } });
+    const { opened, options, prompts, shown } = fakeScreen({ allowOpenBrowser }, "not asked for");
+    await new SignIn(session).userLogin(options);
+    assertEquals(shown[0], DEVICE_SCREEN);
     assertEquals(opened, allowOpenBrowser ? [complete] : []);
-    assertEquals(shown.length, allowOpenBrowser ? 2 : 1, "says that no browser could be opened");
+    assertEquals(shown.slice(1), [
+      ...(allowOpenBrowser ? ["A browser was opened: go on there."] : []),
+      "Signed in: profile my-app, kept in /home/me.",
+    ]);
+    assertEquals([prompts, session.stored], [[], [TOKENS]]);
+    assert(!shown.join().includes("SECRET"));
+    const browser = allowOpenBrowser ? ["browser_opened"] : [];
+    assertEquals(session.told, ["login_started", "page_shown", ...browser]);
+  });
+}
+
+for (const [what, trouble] of [["fails", server], ["cannot be reached", network]] as const) {
+  test(`userLogin() by device code whose server ${what} to the end says so, and not that nobody came`, async () => {
+    const session = fakeSession(client([trouble], grantOf({ expires_in: 1e6 })), {
+      client: { clientType: "oidc_device_code" },
+      clock: { now: Date.now, sleep: (_ms, signal) => systemClock.sleep(1, signal) },
+    });
+    const { options } = fakeScreen({ timeoutMs: 300 });
+    const error = await assertRejects(() => new SignIn(session).userLogin(options), AuthError);
+    assertEquals([error.code, error.cause], ["login_timeout", trouble]);
+    assertEquals(
+      error.message,
+      "Start signing in again: the authorization server could not be asked to the end within 0 s. " +
+        trouble.message,
+    );
+    const expired = await assertRejects(
+      () => completeDevice(client([trouble]), grantOf({ expires_in: 9 }), { clock: fakeClock() }),
+      AuthError,
+    );
+    assertEquals([expired.code, expired.cause], ["device_code_expired", trouble]);
+    assert(expired.message.endsWith(`while the server could not be asked. ${trouble.message}`));
+  });
+}
+
+test("Auth.userLogin() says at its end where the session is kept, or why it is not", async () => {
+  const { environment, fetch } = fakeServer({ token: [{ access_token: secret("T") }] });
+  const { path, remove } = await tempFolder();
+  try {
+    const cases: [SessionOptions, string][] = [
+      [{ saveStateToStorage: false }, "not kept for the next run (saveStateToStorage is false)"],
+      [
+        { storageProvider: new MemoryStorage() },
+        "not kept for the next run (storageProvider was given)",
+      ],
+      [{ storageProvider: new FileStorage({ root: path }) }, "kept in the application's own store"],
+    ];
+    for (const [place, kept] of cases) {
+      const { options, shown } = fakeScreen();
+      const clock = fakeClock({ now: START });
+      const common = { environment, fetch, clock, ...place };
+      await Auth.fromOAuthUserDeviceCode({ clientId: "app", ...common }).userLogin(options);
+      assertEquals(shown.at(-1), `Signed in: profile app, ${kept}.`);
+    }
+  } finally {
+    await remove();
   }
 });

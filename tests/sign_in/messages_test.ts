@@ -95,14 +95,19 @@ const SCENES: Record<string, () => Promise<unknown>> = {
   device_code_expired: device(["expired_token"]),
   invalid_argument: () =>
     Promise.resolve().then(() =>
-      Auth.fromOAuthUserAuthCode({ clientId: "app", callbackUrl: "https://localhost:8080" })
+      Auth.fromOAuthUserAuthCode({ clientId: "app", callbackUrl: "http://myhost:8080" })
     ),
   issuer_mismatch: () =>
     world("code").auth.userLogin(browser({ code: "c", iss: "https://evil.example" })),
   login_cancelled: () =>
     readHidden(
-      { isTerminal: true, start: ({ keys }) => (queueMicrotask(() => keys("\x03")), () => {}) },
-      new Screen({ write: () => {}, isTerminal: false, hasColour: false, columns: () => 80 }),
+      { start: ({ keys }) => (queueMicrotask(() => keys("\x03")), () => {}) },
+      new Screen({
+        write: () => {},
+        isTerminal: false,
+        hasColour: false,
+        size: () => ({ columns: 80, rows: 24 }),
+      }),
       "",
       new AbortController().signal,
     ),

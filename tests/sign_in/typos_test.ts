@@ -43,14 +43,28 @@ function login(more: Record<string, unknown>): () => Promise<void> {
 /** What was typed, what it does, the field, and what the message must say. */
 const TYPOS: [string, () => unknown, string, RegExp?][] = [
   [
-    "https in the callback",
-    code({ callbackUrl: "https://localhost:8080" }),
+    "a password behind https",
+    code({ callbackUrl: "https://me:pw@app.example/" }),
     "callbackUrl",
-    /https/,
+    /user name/,
   ],
+  ["no host", code({ callbackUrl: "https:///cb" }), "callbackUrl", /begins with none of/],
+  ["a fragment behind https", code({ callbackUrl: "https://a.b/#x" }), "callbackUrl", /fragment/],
+  ["a scheme without a domain", code({ callbackUrl: "myapp:/cb" }), "callbackUrl", /com\.example/],
+  ["a script", code({ callbackUrl: "javascript:alert(1)" }), "callbackUrl", /private scheme/],
   ["no scheme in the callback", code({ callbackUrl: "localhost:8080" }), "callbackUrl", /http:/],
-  ["one slash", code({ callbackUrl: "http:/localhost:8080" }), "callbackUrl", /begin with http:/],
-  ["htpp", code({ callbackUrl: "htpp://localhost:8080" }), "callbackUrl", /begin with http:/],
+  [
+    "one slash",
+    code({ callbackUrl: "http:/localhost:8080" }),
+    "callbackUrl",
+    /begins with none of http:/,
+  ],
+  [
+    "htpp",
+    code({ callbackUrl: "htpp://localhost:8080" }),
+    "callbackUrl",
+    /begins with none of http:/,
+  ],
   ["a host on the network", code({ callbackUrl: "http://myhost:8080" }), "callbackUrl", /host/],
   ["all interfaces", code({ callbackUrl: "http://0.0.0.0:8080" }), "callbackUrl", /host/],
   ["locahost", code({ callbackUrl: "http://locahost:8080" }), "callbackUrl", /host/],
@@ -100,5 +114,19 @@ for (const [what, make, field, says] of TYPOS) {
     if (says !== undefined) assertMatch(error.message, says);
     assertEquals([touched, server.requests.length], [0, 0]);
     assert(!error.message.includes("pw"), "A password does not go into a message.");
+  });
+}
+
+for (
+  const callbackUrl of [
+    "https://app.example/callback?from=planet",
+    "https://localhost:8443/cb",
+    "com.example.app:/callback",
+    "com.example.app://callback",
+    "http://LOCALHOST/cb",
+  ]
+) {
+  test(`Auth takes ${callbackUrl} as a redirect URI (RFC 8252 §7)`, () => {
+    assertEquals(Auth.fromOAuthUserAuthCode({ ...RIGHT, callbackUrl }).profileName, "app-1");
   });
 }

@@ -45,21 +45,41 @@ function envOf(sandbox: Sandbox, more: Record<string, string> = {}): Record<stri
 /** Runs the program in a window, and closes that whatever happens. */
 export async function session(
   name: string,
-  options: { runtime?: Name; line?: string; columns?: number; env?: Record<string, string> },
+  options: SessionOptions,
   body: (window: Window, sandbox: Sandbox) => Promise<void>,
 ): Promise<void> {
-  const { line = "{}", runtime = here } = options;
-  await withSandbox(async (sandbox) => {
-    const window = openWindow(line.replace("{}", commandLine(runtime, PROGRAM)), {
-      ...(options.columns === undefined ? {} : { columns: options.columns }),
-      env: envOf(sandbox, options.env),
-    });
-    try {
-      await body(window, sandbox);
-    } finally {
-      window.close(`${name}-${runtime}`);
-    }
+  await withSandbox((sandbox) =>
+    oneWindow(name, sandbox, options, (window) => body(window, sandbox))
+  );
+}
+
+/** Where and how a program runs. */
+export interface SessionOptions {
+  readonly runtime?: Name;
+  /** The command line, with `{}` in the place of the program. */
+  readonly line?: string;
+  readonly columns?: number;
+  readonly rows?: number;
+  readonly env?: Record<string, string>;
+}
+
+/** The same, at a sandbox that others use too. */
+export async function oneWindow(
+  name: string,
+  sandbox: Sandbox,
+  { columns, env, line = "{}", rows, runtime = here }: SessionOptions,
+  body: (window: Window) => Promise<void>,
+): Promise<void> {
+  const window = openWindow(line.replace("{}", commandLine(runtime, PROGRAM)), {
+    ...(columns === undefined ? {} : { columns }),
+    ...(rows === undefined ? {} : { rows }),
+    env: envOf(sandbox, env),
   });
+  try {
+    await body(window);
+  } finally {
+    window.close(`${name}-${runtime}`);
+  }
 }
 
 /** The page that the program shows. */

@@ -8,19 +8,17 @@ const TEXTS = [
   `https://login.test/activate?user_code=WDJB-MJHT&more=${"x".repeat(150)}`,
 ];
 
-for (const inverted of [false, true]) {
-  test(`qrLines() draws every square of the code, ${inverted ? "light" : "dark"} ones filled`, async () => {
-    for (const text of TEXTS) {
-      const { data, size } = encode(text, { ecc: "L", border: 2 });
-      const lines = await qrLines(text, { inverted });
-      assertEquals(lines.length, Math.ceil(size / 2));
-      assert(lines.every((line) => [...line].length === size));
-      for (let row = 0; row < size; row++) {
-        const drawn = [...lines[row >> 1]!].map((one) =>
-          (one === "█" || one === (row % 2 === 0 ? "▀" : "▄")) !== inverted
-        );
-        assertEquals(drawn, data[row], `row ${row}`);
-      }
+test("qrLines() draws every square of the code, light ones filled", async () => {
+  for (const text of TEXTS) {
+    const { data, size } = encode(text, { ecc: "L", border: 2 });
+    const lines = await qrLines(text);
+    assertEquals(lines.length, Math.ceil(size / 2));
+    assert(lines.every((line) => [...line].length === size));
+    for (let row = 0; row < size; row++) {
+      const drawn = [...lines[row >> 1]!].map((one) =>
+        one !== "█" && one !== (row % 2 === 0 ? "▀" : "▄")
+      );
+      assertEquals(drawn, data[row], `row ${row}`);
     }
-  });
-}
+  }
+});

@@ -114,7 +114,7 @@ test(
   async () => {
     const folder = `${RECORDS}piped`;
     rmSync(folder, { recursive: true, force: true });
-    const line = `mkdir -p ${folder}; {} </dev/null 2>${folder}/stderr | cat >${folder}/stdout`;
+    const line = `mkdir -p ${folder}; {} 2>${folder}/stderr | cat >${folder}/stdout`;
     await session("piped", { line }, async (window) => {
       const read = (name: string) => {
         try {
@@ -135,6 +135,27 @@ test(
         "Something in it is no plain line.",
       );
     });
+  },
+  options,
+);
+
+test(
+  "terminal: without one, and without a browser, the login fails at once and shows nothing",
+  async () => {
+    for (const [name, env] of [["nobody", {}], ["nobody-ssh", { LOGIN_BROWSER: "yes" }]] as const) {
+      const folder = `${RECORDS}${name}`;
+      rmSync(folder, { recursive: true, force: true });
+      const files = `</dev/null 2>${folder}/stderr >${folder}/stdout`;
+      const line = `mkdir -p ${folder}; {} ${files}; cat ${folder}/stdout`;
+      for (const flow of ["code", "device"]) {
+        const before = Date.now();
+        await session(name, { line, env: { ...env, LOGIN_FLOW: flow } }, async (window) => {
+          await window.until(/RESULT unsupported_runtime/);
+          assert(Date.now() - before < 15_000);
+          assertMatch(readFileSync(`${folder}/stderr`, "utf8"), /^Run this in a terminal, .*\.\n$/);
+        });
+      }
+    }
   },
   options,
 );
