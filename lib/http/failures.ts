@@ -175,18 +175,32 @@ function adviceOn401(sent: string | undefined): string {
 /** Headers that may hold credentials themselves. */
 const SECRET_HEADERS = ["content-location", "link", "location", "set-cookie"];
 
-/** The error for an answer from 400 on; `text` is its body. */
+/** Members of a request that are credentials, as those of a destination in the cloud. */
+const SECRET_MEMBERS = /secret|password|credential|token|(account|access|api|private)_?key/i;
+
+/** The credentials in the JSON that was sent. */
+function secretsIn(value: unknown, isSecret = false): string[] {
+  if (typeof value === "string") return isSecret && value.length >= 4 ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, one]) =>
+    secretsIn(one, isSecret || SECRET_MEMBERS.test(name))
+  );
+}
+
+/** The error for an answer from 400 on; `text` is its body, and `json` what was sent. */
 export function apiError(
   told: Told,
   response: Response,
   text: string,
   retryAt: number | undefined,
+  json: unknown,
 ): ApiError {
   const { status } = response;
   const sent = sentFor(response);
   // Some quote what they refuse.
-  const secret = sent?.replace(/^\S+ /, "") || undefined;
-  const hide = (given: string) => secret ? given.replaceAll(secret, "(secret)") : given;
+  const secrets = [sent?.replace(/^\S+ /, "") ?? "", ...secretsIn(json)].filter(Boolean);
+  const hide = (given: string) =>
+    secrets.reduce((text, secret) => text.replaceAll(secret, "(secret)"), given);
   const headers = new Headers();
   response.headers.forEach((value, name) => {
     if (!SECRET_HEADERS.includes(name)) headers.append(name, hide(value));

@@ -240,7 +240,7 @@ export class Requester {
       throw new ClientError(`Send no body with ${init.method}.`);
     }
     if (signal !== undefined) init.signal = signal;
-    return await this.#send(target.href, init, { idempotent, isWhole: true, maxRetries });
+    return await this.#send(target.href, init, { idempotent, isWhole: true, json, maxRetries });
   }
 
   /** `fetch` with the same limits and repetitions; an answer is an answer, whatever its status. */
@@ -306,10 +306,11 @@ export class Requester {
   async #send(
     url: string,
     given: RequestInit,
-    { idempotent, isLink = false, isWhole = false, maxRetries }: {
+    { idempotent, isLink = false, isWhole = false, json, maxRetries }: {
       idempotent?: boolean | undefined;
       isLink?: boolean;
       isWhole?: boolean;
+      json?: JsonValue | undefined;
       maxRetries?: number | undefined;
     },
   ): Promise<Response> {
@@ -340,7 +341,8 @@ export class Requester {
     const { clock } = this.#options;
     const wait = retryAfterMs(response.headers, clock.now());
     const retryAt = wait === undefined ? undefined : clock.now() + wait;
-    throw apiError(told, response, new TextDecoder().decode(await response.arrayBuffer()), retryAt);
+    const text = new TextDecoder().decode(await response.arrayBuffer());
+    throw apiError(told, response, text, retryAt, json);
   }
 
   async #repeat(call: Call): Promise<Response> {

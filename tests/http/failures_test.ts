@@ -129,6 +129,19 @@ test("ApiError keeps credentials, cookies and links out of all its members", asy
   assertEquals(error.headers.get("x-echo"), "Bearer (secret)");
 });
 
+test("ApiError keeps the credentials of a request out, which an API quotes", async () => {
+  const [key, token] = [secret("access-key"), secret("sas-token")];
+  const json = {
+    name: "bucket",
+    parameters: { aws_access_key_id: "plain", aws_secret_access_key: key },
+    list: [{ sas: { credentials: [token] } }],
+  };
+  const { session } = world([answer(400, { message: `bucket refused ${key} and ${token}` })]);
+  const error = await assertRejects(() => session.request("POST", PATH, { json }), ApiError);
+  assert(error.message.includes("bucket refused (secret) and (secret)"), error.message);
+  assert(!inspect(error).includes(key));
+});
+
 test("ApiError says which credential a 401 refused, although its body is empty", async () => {
   for (
     const [header, words] of [
