@@ -108,7 +108,7 @@ export type {
 } from "./lib/sign_in/steps.ts";
 export type { TokenState } from "./lib/keeper/keeper.ts";
 export type { TokenChecks } from "./lib/oauth/client.ts";
-export { Planet, terminalProgress } from "./lib/planet.ts";
+export { Planet, terminalProgress } from "./lib/session.ts";
 export type {
   DownloadedFile,
   DownloadOptions,
@@ -136,7 +136,7 @@ export {
   type KvStorageOptions,
   MemoryStorage,
   type StorageKey,
-} from "./lib/storage/stores.ts";
+} from "./lib/storage/select.ts";
 export type { KvAtomic, KvEntry, KvKey, KvLike } from "./lib/storage/kv_engine.ts";
 export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";

@@ -3,7 +3,7 @@ import { Auth } from "../lib/auth.ts";
 import { PRODUCTION, type SessionOptions } from "../lib/setup.ts";
 import { AuthError } from "../lib/errors.ts";
 import type { AuthEvent } from "../lib/events.ts";
-import { MemoryStorage } from "../lib/storage/stores.ts";
+import { MemoryStorage } from "../lib/storage/select.ts";
 import type { JsonObject } from "../lib/storage/objects.ts";
 import { secret } from "./_support/canaries.ts";
 import { type FakeClock, fakeClock } from "./_support/fake_clock.ts";

@@ -22,20 +22,18 @@ const WARM: readonly string[] = [
   "lib/http/fetch.ts",
   "lib/keeper/keeper.ts",
   "lib/keeper/stored_session.ts",
-  "lib/planet.ts",
   "lib/runtime.ts",
   "lib/session.ts",
   "lib/setup.ts",
   "lib/storage/file.ts",
   "lib/storage/objects.ts",
   "lib/storage/select.ts",
-  "lib/storage/stores.ts",
   "lib/token.ts",
   "mod.ts",
 ];
 
 /** Bytes of the bundles, minified and compressed, that no change may go beyond unnoticed. */
-const BUDGET = { atOnce: 19_500, everything: 72_000 };
+const BUDGET = { atOnce: 23_000, everything: 92_000 };
 
 /** The modules that importing `entry` loads at once. */
 function loadedBy(entry: string): { modules: string[]; others: string[] } {

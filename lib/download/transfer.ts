@@ -450,7 +450,8 @@ async function refusal(response: Response, link: string): Promise<Error> {
     }
   }
   const wait = retryAfterMs(response.headers, Date.now());
-  return apiError(told, response, text, wait === undefined ? undefined : Date.now() + wait);
+  const retryAt = wait === undefined ? undefined : Date.now() + wait;
+  return apiError(told, response, text, retryAt, undefined);
 }
 
 /** Longest name, in bytes of UTF-8: names of our own beside it must fit into 255. */

@@ -12,9 +12,8 @@ import { Auth } from "../../lib/auth.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import { Planet } from "../../lib/planet.ts";
-import { DataClient, Session } from "../../lib/session.ts";
-import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/stores.ts";
+import { DataClient, Planet, Session } from "../../lib/session.ts";
+import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/select.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { TokenSet } from "../../lib/token.ts";
 import {

@@ -2,8 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Auth } from "../../lib/auth.ts";
 import type { SearchFilter } from "../../lib/clients/data_filter.ts";
 import { ApiError, BadQuery, ClientError, MissingResource, PagingError } from "../../lib/errors.ts";
-import { Planet } from "../../lib/planet.ts";
-import { DataClient, Session } from "../../lib/session.ts";
+import { DataClient, Planet, Session } from "../../lib/session.ts";
 import { secret } from "../_support/canaries.ts";
 import {
   FakeResponse,

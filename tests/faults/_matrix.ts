@@ -5,7 +5,7 @@
  */
 
 import { Auth, AuthError, Planet, PlanetError, Session } from "../../mod.ts";
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import type { Clock } from "../../lib/runtime.ts";
 import { Canaries } from "../_support/canaries.ts";
 import { API_RETRIES, type Expected, type Fault, FAULTS, type Flow, FLOWS } from "./_faults.ts";

@@ -13,7 +13,7 @@ import type { LoginOptions } from "../../lib/sign_in/person.ts";
 import type { SessionOptions } from "../../lib/setup.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { corrupt, type JsonObject, type ObjectStorageProvider } from "../../lib/storage/objects.ts";
-import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/stores.ts";
+import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/select.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeClock, fakeClock } from "../_support/fake_clock.ts";
 import { type FakeServer, fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";

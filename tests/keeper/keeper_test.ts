@@ -5,7 +5,7 @@ import type { ClientSettings } from "../../lib/setup.ts";
 import { Keeper, type KeeperOptions } from "../../lib/keeper/keeper.ts";
 import type { TokenServer } from "../../lib/keeper/renewal.ts";
 import { type SessionParts, StoredSession } from "../../lib/keeper/stored_session.ts";
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { AuthError } from "../../lib/errors.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeAnswer, FakeResponse, type FakeServerOptions } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";

@@ -3,7 +3,7 @@ import { AuthError } from "../../lib/errors.ts";
 import type { SessionReport } from "../../lib/report.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeAnswer, FakeResponse } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";

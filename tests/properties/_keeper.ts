@@ -15,7 +15,7 @@ import { AuthError } from "../../lib/errors.ts";
 import { Keeper } from "../../lib/keeper/keeper.ts";
 import type { TokenServer } from "../../lib/keeper/renewal.ts";
 import { StoredSession } from "../../lib/keeper/stored_session.ts";
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";

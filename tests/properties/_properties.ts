@@ -18,7 +18,7 @@ import { Session } from "../../lib/session.ts";
 import { retryAfterMs } from "../../lib/exchange.ts";
 import { toPythonJson } from "../../lib/storage/files.ts";
 import { checkKey, checkObject, type JsonObject, parseObject } from "../../lib/storage/objects.ts";
-import { EncryptedStorage, MemoryStorage } from "../../lib/storage/stores.ts";
+import { EncryptedStorage, MemoryStorage } from "../../lib/storage/select.ts";
 import { readJwtClaims, TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";

@@ -7,7 +7,7 @@ import {
   EncryptedStorage,
   KvStorage,
   MemoryStorage,
-} from "../../lib/storage/stores.ts";
+} from "../../lib/storage/select.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";

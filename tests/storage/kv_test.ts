@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { KvAtomic, KvEntry, KvLike } from "../../lib/storage/kv_engine.ts";
-import { KvStorage } from "../../lib/storage/stores.ts";
+import { KvStorage } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
 import { missingKv, missingKvServer, openKv, startKvServer } from "../_support/kv.ts";

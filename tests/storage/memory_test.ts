@@ -1,4 +1,4 @@
-import { MemoryStorage } from "../../lib/storage/stores.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import { storeContract } from "../_support/store_contract.ts";
 
 storeContract("MemoryStorage", () => ({ storage: new MemoryStorage(), close: () => {} }));
