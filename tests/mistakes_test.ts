@@ -143,7 +143,7 @@ for (const [mistake, body] of Object.entries(WITH_SERVERS)) {
     }));
 }
 
-test(`mistake: ${FOLDER}`, async () => {
+test(`permissions: ${FOLDER}, as a mistake`, async () => {
   const { path, remove } = await tempFolder();
   try {
     const program = `const { Auth, FileStorage } = await import("${new URL(

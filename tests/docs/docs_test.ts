@@ -99,6 +99,51 @@ function programs(): [name: string, text: string][] {
   });
 }
 
+/** Installs the package into a folder: under its name, with what it exports. */
+async function install(home: string): Promise<void> {
+  const folder = join(home, "node_modules/@planet-community/planet");
+  await mkdir(folder, { recursive: true });
+  await symlink(join(ROOT, "mod.ts"), join(folder, "mod.ts"));
+  const manifest = { name: "@planet-community/planet", type: "module", exports: "./mod.ts" };
+  await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
+  await writeFile(join(home, "package.json"), JSON.stringify({ type: "module" }));
+}
+
+test("examples/README.md: the test of one's own program passes here, without network", async () => {
+  const home = await tempFolder({ unwatched: /^deno\/|\.ts$/ });
+  try {
+    const text = readFileSync(`${ROOT}examples/README.md`, "utf8");
+    const section = text.split("\n## Testing your own program\n")[1]!.split("\n## ")[0]!;
+    const [, block = ""] = /^```ts ignore\n([\s\S]+?)^```$/m.exec(section) ?? [];
+    const body = block.split("\n\n")[1]!.trim().split("\n");
+    assert(body.length <= 10, `It takes ${body.length} lines.`);
+    const file = join(home.path, "program_test.ts");
+    await writeFile(file, block);
+    let args = ["test", file];
+    if ("Deno" in globalThis) {
+      const config = join(ROOT, LINKS_CONFIG);
+      const { imports } = JSON.parse(readFileSync(config, "utf8"));
+      imports["@planet-community/planet"] = pathToFileURL(join(ROOT, "mod.ts")).href;
+      const map = join(home.path, "import_map.json");
+      await writeFile(map, JSON.stringify({ imports }));
+      const flags = ["--no-check", "--allow-env=HOME", "--config", config];
+      args = ["test", ...flags, "--import-map", map, file];
+    } else {
+      await install(home.path);
+      const types = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning"];
+      if (!process.versions.bun) args = [...types, "--test", file];
+    }
+    const { code, output } = await runCommand([process.execPath, ...args], {
+      cwd: home.path,
+      env: { NODE_TEST_CONTEXT: undefined },
+    });
+    assertEquals(code, 0, output);
+    assertMatch(output, /1 pass|pass 1/, output);
+  } finally {
+    await home.remove();
+  }
+}, { timeoutMs: 60_000 });
+
 test(
   "every program in the documents that is not for Deno alone runs here, as it stands",
   () =>
@@ -106,13 +151,7 @@ test(
       const home = await tempFolder({ unwatched: /\.ts$/ });
       try {
         await signIn(sandbox, home.path);
-        // The package as an installation has it: under its name, with what it exports.
-        const folder = join(home.path, "node_modules/@planet-community/planet");
-        await mkdir(folder, { recursive: true });
-        await symlink(join(ROOT, "mod.ts"), join(folder, "mod.ts"));
-        const manifest = { name: "@planet-community/planet", type: "module", exports: "./mod.ts" };
-        await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
-        await writeFile(join(home.path, "package.json"), JSON.stringify({ type: "module" }));
+        await install(home.path);
         const preload = join(ROOT, "tests/docs/preload.ts");
         const flags = process.versions.bun ? ["--preload", preload] : [
           "--experimental-transform-types",
