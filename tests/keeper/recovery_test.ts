@@ -1,12 +1,16 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AuthError } from "../../lib/errors.ts";
+import { Keeper } from "../../lib/keeper/keeper.ts";
+import { StoredSession } from "../../lib/keeper/stored_session.ts";
 import type { SessionReport } from "../../lib/report.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
+import { SopsStorage } from "../../lib/storage/sops.ts";
 import type { JsonObject, ObjectStorageProvider } from "../../lib/storage/objects.ts";
 import { MemoryStorage } from "../../lib/storage/select.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeAnswer, FakeResponse } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
+import { tempFolder } from "../_support/temp_folder.ts";
 import {
   allMethods,
   callsOf,
@@ -355,28 +359,24 @@ test("Recovery: a store that comes back keeps the session again, and explain() s
 });
 
 test("Recovery: a service account is told that the store it asked for is not there", async () => {
-  await inWorld("memory", async (world) => {
-    const auth = await FLOWS["service account"]!.make(world, "p");
-    Object.assign(auth, {});
-    const denied = () => Promise.reject(new AuthError("storage_denied", "There is no store."));
-    const { StoredSession } = await import("../../lib/keeper/stored_session.ts");
-    const { Keeper } = await import("../../lib/keeper/keeper.ts");
+  await inWorld("memory", async ({ clock, server }) => {
+    const denied = new AuthError("storage_denied", "There is no store that lasts.");
     const session = new StoredSession({
       profileName: "p",
       client: {
         clientType: "oidc_client_credentials_secret",
         clientId: "c",
-        authServer: world.server.issuer,
+        authServer: server.issuer,
         audiences: [],
         scopes: [],
       },
       writesClient: "always",
-      open: denied,
-      clock: world.clock,
+      open: () => Promise.reject(denied),
+      clock,
     });
     const keeper = new Keeper(session, { server: () => Promise.reject(new Error("asked")) });
     for (let call = 0; call < 2; call++) {
-      assertEquals(await codeOf(Promise.resolve(keeper.accessToken())), "storage_denied");
+      assertEquals(await outcome(Promise.resolve(keeper.accessToken())), denied);
     }
   });
 });
@@ -440,4 +440,22 @@ test("Recovery: a sign-in that the store did not take is not asked for again", a
       assertEquals(world.events.filter(({ type }) => type === "login_succeeded").length, 1);
     });
   }
+});
+
+test("Recovery: files that sops cannot decrypt now are left alone; a service account goes on in memory", async () => {
+  const { path, remove } = await tempFolder();
+  const files = new FileStorage({ root: path });
+  const storage = new SopsStorage(files, () => Promise.resolve({ code: 1, output: "" }));
+  await inWorld({ storage, spoil: () => Promise.resolve(), close: remove }, async (world) => {
+    const [service, person] = [FLOWS["service account"]!, FLOWS["device code"]!];
+    for (const part of ["auth_client.sops", "token.sops"]) {
+      await files.save(keyOf("p", part), { sealed: 1, sops: {} });
+    }
+    const auth = await service.make(world, "p");
+    assertEquals(await auth.accessToken(), secret("AT1"));
+    assertMatch((await auth.explain()).notes.join(), /the session is not kept/);
+    assertEquals(await codeOf((await person.make(world, "p")).accessToken()), "storage_failed");
+    assertEquals(await files.load(keyOf("p", "token.sops")), { sealed: 1, sops: {} });
+    assertEquals(await files.exists(keyOf("p", "token")), false);
+  });
 });

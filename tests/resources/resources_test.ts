@@ -125,7 +125,7 @@ test(
           token_type: "Bearer",
           expires_in: 3600,
           // More than the store sets aside before the server is asked.
-          more: "x".repeat(40_000),
+          more: "x".repeat(30_000),
         };
       };
       assertEquals(await codeOf(auth.accessToken()), "storage_failed");
