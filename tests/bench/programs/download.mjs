@@ -38,4 +38,10 @@ else await planet(way === "digest" ? { algorithm: "MD5", value: md5 } : undefine
 const ms = performance.now() - since;
 clearInterval(timer);
 const { system, user } = process.cpuUsage(cpu);
-console.log(JSON.stringify({ ms, cpu: (system + user) / 1000, mib: (Math.max(most, rss()) - before) / 2 ** 20 }));
+console.log(
+  JSON.stringify({
+    ms,
+    cpu: (system + user) / 1000,
+    mib: (Math.max(most, rss()) - before) / 2 ** 20,
+  }),
+);
