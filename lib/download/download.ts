@@ -77,6 +77,9 @@ export interface OpenedDownload {
 /** Bytes that are read from a file at once. */
 const READ_BYTES = 1 << 20;
 
+/** Bytes that are written at once. */
+const WRITE_BYTES = 1 << 19;
+
 /** How long a lock is waited for: as long as its holder lives. */
 const NO_END_MS = 0x7fffffff;
 
@@ -297,6 +300,10 @@ class FileDownload {
   readonly #transfer: Transfer;
   #path = "";
   #file: OpenFile | undefined;
+  /** What waits to be written, and what is being written: one large write costs less than many. */
+  #buffer = new Uint8Array(WRITE_BYTES);
+  #spare = new Uint8Array(WRITE_BYTES);
+  #held = 0;
   #writing: Promise<void> = Promise.resolve();
   #digest: Digest | undefined;
   /** The version that the note beside the part tells of. */
@@ -472,23 +479,41 @@ class FileDownload {
     }
   }
 
-  /** Writes what comes, while the next bytes are on their way. */
+  /** Writes what comes, while the next bytes are on their way; after a failure too, what has come. */
   async #fill(): Promise<void> {
-    const [file, transfer] = [this.#file!, this.#transfer];
-    for (let bytes = await transfer.read(); bytes !== undefined; bytes = await transfer.read()) {
-      if (transfer.version !== this.#noted) await this.#writeNote();
+    const transfer = this.#transfer;
+    try {
+      for (let bytes = await transfer.read(); bytes !== undefined; bytes = await transfer.read()) {
+        if (transfer.version !== this.#noted) await this.#writeNote();
+        for (let at = 0; at < bytes.length;) {
+          const part = bytes.subarray(at, at + WRITE_BYTES - this.#held);
+          this.#buffer.set(part, this.#held);
+          this.#held += part.length;
+          at += part.length;
+          if (this.#held === WRITE_BYTES) await this.#flush();
+        }
+        await this.#digest?.update(bytes);
+      }
+    } finally {
+      await this.#flush();
       await this.#writing;
-      const writing = file.write(bytes);
-      this.#writing = writing;
-      // It is waited for later, and may have failed by then.
-      writing.catch(() => {});
-      await this.#digest?.update(bytes);
     }
+  }
+
+  /** Begins to write what is held, once what was begun before is written. */
+  async #flush(): Promise<void> {
     await this.#writing;
+    if (this.#held === 0) return;
+    const writing = this.#file!.write(this.#buffer.subarray(0, this.#held));
+    [this.#buffer, this.#spare, this.#held] = [this.#spare, this.#buffer, 0];
+    this.#writing = writing;
+    // It is waited for later, and may have failed by then.
+    writing.catch(() => {});
   }
 
   /** Empties the part; first the note, which would be of something else. */
   async #clear(): Promise<void> {
+    this.#held = 0;
     await this.#writing;
     await this.#remove(this.#side);
     this.#noted = undefined;

@@ -7,6 +7,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { delimiter } from "node:path";
+import { createHash } from "node:crypto";
 import process from "node:process";
 import { ROOT } from "../_tools/links.ts";
 import { type SharedSession, sharedSession } from "../processes/session.ts";
@@ -14,7 +15,7 @@ import { startWorkers } from "../processes/workers.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
 import { expired, type Outcome, runCrowd } from "./crowd.ts";
 import { bundleSizes } from "./sizes.ts";
-import { ADAPTERS, type Engine, ENVIRONMENT, program, STAGE, start } from "./stage.ts";
+import { ADAPTERS, type Engine, ENVIRONMENT, launch, program, STAGE, start } from "./stage.ts";
 import { quantile, ratio, show, spread } from "./statistics.ts";
 import type { World } from "./world.ts";
 
@@ -690,6 +691,91 @@ async function sizesRow({ engines }: RowContext): Promise<Result[]> {
 }
 
 /** All rows, in the order of the table. */
+/** Downloads into files: the runtime's own way, the library, curl, the SDK for Python. */
+async function downloadRow({ engines, quick }: RowContext): Promise<Result[]> {
+  const size = quick ? 1 << 28 : 2 ** 32;
+  const block = new Uint8Array(1 << 20).map((_, at) => at * 31 + (at >> 8));
+  const hash = createHash("md5");
+  for (let left = size; left > 0; left -= block.length) hash.update(block);
+  const md5 = hash.digest("hex");
+  const [node] = runtimes(engines).filter(({ name }) => name === "node");
+  if (node === undefined) return [];
+  const server = await launch(node, [program(node, "download_server.mjs")]);
+  // In memory where that can be: what is measured is not the disk.
+  const root = fs.existsSync("/dev/shm") ? "/dev/shm" : STAGE;
+  const folder = fs.mkdtempSync(path.join(root, "planet-bench-"));
+  const times = new Map<string, { ms: number; mib: number }[]>();
+  try {
+    const url = `http://127.0.0.1:${await server.line()}/${size}`;
+    const runs: [name: string, run: () => Promise<{ ms: number; mib: number }>][] = [];
+    for (const engine of runtimes(engines)) {
+      for (const way of ["bare", "planet", "digest"]) {
+        const args = [program(engine, "download.mjs"), way, url, folder, md5];
+        runs.push([
+          `${engine.name} ${way}`,
+          async () => JSON.parse((await start(engine, args)).line),
+        ]);
+      }
+    }
+    const timed = async (work: () => Promise<unknown>) => {
+      const since = performance.now();
+      await work();
+      return { ms: performance.now() - since, mib: NaN };
+    };
+    const curl = { name: "node", version: "", command: ["curl"] } as const;
+    const args = ["-s", "-w", "ok\\n", "-o", path.join(folder, "scene.tif"), url];
+    runs.push(["curl", () => timed(() => start(curl, args))]);
+    const python = engines.find(({ name }) => name === "python");
+    if (python !== undefined) {
+      const args = [program(python, "download_planet_sdk.py"), url, folder];
+      runs.push(["python", async () => JSON.parse((await start(python, args)).line)]);
+    }
+    for (let round = 0; round < (quick ? 3 : 5); round++) {
+      for (const [name, run] of runs) {
+        for (const left of fs.readdirSync(folder)) fs.rmSync(path.join(folder, left));
+        const found = await run().catch((error) => {
+          if (name !== "curl") throw error;
+          return { ms: NaN, mib: NaN };
+        });
+        if (!times.has(name)) times.set(name, []);
+        times.get(name)!.push(found);
+      }
+    }
+  } finally {
+    await server.release();
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+  const ms = (name: string) => (times.get(name) ?? []).map((one) => one.ms);
+  return runtimes(engines).flatMap(({ name }) => {
+    const mib = Math.max(
+      ...["planet", "digest"].flatMap((way) => times.get(`${name} ${way}`)!)
+        .map((one) => one.mib),
+    );
+    const others = ["curl", "python"].filter((one) => times.has(one))
+      .map((one) => `÷ ${one} ${show(ratio(ms(`${name} planet`), ms(one)))}`).join(", ");
+    const what = `${size / 2 ** 20} MiB over loopback into a file, ÷ the runtime's own way`;
+    const row = (way: string, target: number): Result => {
+      const found = ratio(ms(`${name} ${way}`), ms(`${name} bare`));
+      return {
+        what: way === "digest" ? `${what}, with MD5` : what,
+        where: name,
+        found: show(found),
+        target: `≤ ${target}`,
+        holds: found.median <= target,
+        others: `own way ${show(spread(ms(`${name} bare`)), 0, " ms")}${others && `, ${others}`}`,
+      };
+    };
+    return [row("planet", 1.1), row("digest", 1.3), {
+      what: "memory of these downloads, above that at their start",
+      where: name,
+      found: `${mib.toFixed(0)} MiB`,
+      target: "≤ 64 MiB",
+      holds: mib <= 64,
+      others: "",
+    }];
+  });
+}
+
 export const ROWS: Readonly<Record<string, Row>> = {
   start: startRow,
   call: callRow,
@@ -702,5 +788,6 @@ export const ROWS: Readonly<Record<string, Row>> = {
   background: backgroundRow,
   connections: connectionsRow,
   save: saveRow,
+  download: downloadRow,
   sizes: sizesRow,
 };
