@@ -36,8 +36,8 @@ interface Kind {
   readonly runs?: readonly (readonly string[])[];
   /** It serves: what it is started with if nobody gives it arguments. */
   readonly serves?: (world: ExampleWorld) => Promise<string[]>;
-  /** It is a worker, which something else calls. */
-  readonly worker?: true;
+  /** It is a worker: the path at which it is called. */
+  readonly worker?: string;
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -51,7 +51,18 @@ const KINDS: Readonly<Record<string, Kind>> = {
       return [join(home, ".planet-edge", "kv.sqlite"), "0"];
     },
   },
-  edge_worker: { worker: true },
+  edge_stream_asset: { worker: "PSScene/20260101_100000_psscene/ortho_analytic_4b" },
+  edge_worker: { worker: "" },
+  web_login: {
+    serves: async ({ home }) => {
+      await mkdir(join(home, ".planet-web"), { recursive: true, mode: 0o700 });
+      return [join(home, ".planet-web", "kv.sqlite")];
+    },
+  },
+  web_login_bun: {
+    runtimes: ["bun"],
+    serves: ({ home }) => Promise.resolve([join(home, ".planet-web")]),
+  },
 };
 
 /** What `deno task example` was asked for. */
@@ -125,7 +136,7 @@ async function serveOnce(
 }
 
 /** Calls a worker once, in workerd if it is there; the answer is the exit code. */
-async function callWorker(name: string, world: ExampleWorld): Promise<number> {
+async function callWorker(name: string, path: string, world: ExampleWorld): Promise<number> {
   const { environment, m2m } = world.sandbox;
   const bindings = {
     PL_CLIENT_ID: m2m.clientId,
@@ -135,9 +146,9 @@ async function callWorker(name: string, world: ExampleWorld): Promise<number> {
   const { noWorkerd, startIsolate } = await import("../edge/workerd.ts");
   const missing = noWorkerd();
   if (missing === undefined) {
-    const isolate = await startIsolate({ bindings });
+    const isolate = await startIsolate({ bindings, worker: `examples/${name}.ts` });
     try {
-      const response = await fetch(isolate.url);
+      const response = await fetch(isolate.url + path);
       console.log(`workerd answers ${response.status}: ${await response.text()}`);
       return response.ok ? 0 : 1;
     } finally {
@@ -161,7 +172,9 @@ async function callWorker(name: string, world: ExampleWorld): Promise<number> {
     program,
     `import worker from ${JSON.stringify(worker)};
 const bindings = JSON.parse(Deno.env.get("BINDINGS") ?? "{}");
-const response = await worker.fetch(new Request("http://worker.example/"), bindings);
+const response = await worker.fetch(new Request(${
+      JSON.stringify(`http://worker.example/${path}`)
+    }), bindings);
 console.log(\`It answers \${response.status}: \${await response.text()}\`);
 if (!response.ok) Deno.exit(1);
 `,
@@ -195,10 +208,12 @@ export async function runToEnd({ name, args, runtime }: Asked): Promise<number> 
   const world = await exampleWorld();
   try {
     console.error(
-      `Running ${name} under ${kind.worker ? "workerd" : chosen} against the sandbox, ` +
+      `Running ${name} under ${
+        kind.worker === undefined ? chosen : "workerd"
+      } against the sandbox, ` +
         "a script at the browser.\n",
     );
-    if (kind.worker) return await callWorker(name, world);
+    if (kind.worker !== undefined) return await callWorker(name, kind.worker, world);
     if (kind.serves !== undefined) {
       const given = args.length > 0 ? args : await kind.serves(world);
       return await serveOnce(name, world, chosen, given);
