@@ -26,8 +26,9 @@
  *   time." Next: run again.
  * - `invalid_argument`: an option is wrong, and the message names it; a wrong type is a
  *   `TypeError`.
- *   "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), as it is registered:
- *   …." Next: mend the option that the message names; nothing was opened or sent.
+ *   "Set callbackUrl to http://localhost:PORT/PATH (or 127.0.0.1, [::1]), https://… or
+ *   com.example.app:/PATH, as it is registered: …." Next: mend the option that the message names;
+ *   nothing was opened or sent.
  * - `invalid_token`: a token does not hold what was asked of it (`validateAccessToken()`).
  * - `issuer_mismatch`: the answer belongs to another server.
  *   "Sign in again, and report this if it stays: the answer in the browser came from another
@@ -40,7 +41,7 @@
  * - `login_required`: a person must sign in: there is no session.
  *   "Sign in first, with userLogin() or ensureInitialized(): profile "…" has no session." Next:
  *   let the program sign in.
- * - `login_timeout`: nobody finished the login.
+ * - `login_timeout`: nobody finished the login in time, or what was begun is too old to complete.
  *   "Start signing in again: nobody finished it within … s." Next: run again; `timeoutMs` gives
  *   more time.
  * - `malformed_response`: the server's answer is not as the standard has it.
@@ -58,7 +59,7 @@
  * - `session_expired`: a person must sign in: the server has ended the session.
  *   "Sign in again, with userLogin() or ensureInitialized(): the authorization server has ended
  *   the session of profile "…"." Next: sign in again.
- * - `state_mismatch`: the answer belongs to another login.
+ * - `state_mismatch`: the answer belongs to another login, or was redeemed already.
  *   "Start signing in again: the answer does not belong to this sign-in (state differs)." Next:
  *   sign in again, from the newest tab.
  * - `storage_corrupt`: what is stored cannot be read.
@@ -70,7 +71,8 @@
  * - `timeout`: there was no answer in time; try again.
  *   "Try again, or check the network: … did not answer within 30 s." Next: check network, proxy
  *   and VPN.
- * - `unsupported_runtime`: this cannot be done here, or not without the flag that is named.
+ * - `unsupported_runtime`: this cannot be done here, or not without the flag that is named; nobody
+ *   can be asked to sign in, without a terminal and a browser.
  *   "Register and set a callbackUrl with another port, or sign in with a device code: this
  *   computer does not let the program listen on …, port …." Next: another port, or
  *   `Auth.fromOAuthUserDeviceCode()`.
