@@ -169,6 +169,7 @@ test(
             env: {
               HOME: home.path,
               PLANET_SANDBOX: sandbox.url,
+              PL_API_KEY: "my-api-key",
               SANDBOX_API_KEY: sandbox.apiKey,
               SANDBOX_CLIENT_SECRET: sandbox.m2m.clientSecret,
             },

@@ -60,6 +60,10 @@ globalThis.fetch = async (input, init) => {
   return new Response(body, { status, statusText, headers: received });
 };
 
+// The person reads what is shown; else nobody could be asked.
+if ("Deno" in globalThis) Object.defineProperty(Deno.stderr, "isTerminal", { value: () => true });
+else process.getBuiltinModule("node:tty").isatty = (file) => file === 2;
+
 if ("Deno" in globalThis) {
   // An example that serves is called once, opens no port, and is over when that has its answer.
   const { openKv, test } = Deno;
