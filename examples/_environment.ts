@@ -1,22 +1,23 @@
 // Which servers the examples talk to: Planet's own, unless PLANET_SANDBOX holds the URL of a
-// local sandbox (`deno task sandbox`), which also brings client IDs that work there; the secret of the
-// service account is PL_CLIENT_SECRET there too.
+// local sandbox (`deno task sandbox`), which also brings clients that work there.
 import process from "node:process";
 import { AuthError, type PlanetEnvironment, PRODUCTION } from "../mod.ts";
 
-interface Sandbox extends PlanetEnvironment {
+interface Clients {
   clientId: string;
   callbackUrl: string;
-  m2m: { clientId: string };
+  m2m: { clientId: string; clientSecret: string };
 }
 
 const url = process.env.PLANET_SANDBOX;
-const sandbox: Sandbox | undefined = url
-  ? await (await fetch(new URL("/environment.json", url))).json()
-  : undefined;
+async function ask<T>(path: string): Promise<T | undefined> {
+  return url ? await (await fetch(new URL(path, url))).json() : undefined;
+}
+const sandbox = await ask<Clients>("/clients.json");
 
 /** The servers. An application of your own leaves this option out. */
-export const environment: PlanetEnvironment = sandbox ?? PRODUCTION;
+export const environment: PlanetEnvironment = await ask<PlanetEnvironment>("/environment.json") ??
+  PRODUCTION;
 
 /** Where the browser brings its answer, as registered with Planet for your client. */
 export const callbackUrl: string = sandbox?.callbackUrl ?? "http://localhost:8080";
@@ -28,8 +29,8 @@ export function clientId(): string {
 
 /** The service account. */
 export function serviceAccount(): { clientId: string; clientSecret: string } {
-  return {
-    clientId: sandbox?.m2m.clientId ?? process.env.PL_CLIENT_ID ?? "",
+  return sandbox?.m2m ?? {
+    clientId: process.env.PL_CLIENT_ID ?? "",
     clientSecret: process.env.PL_CLIENT_SECRET ?? "",
   };
 }

@@ -202,7 +202,7 @@ function signingKeys(): Promise<CryptoKeyPair> {
 function kindOf(server: LoggedRequest["server"], path: string): RequestKind {
   if (server === "storage") return "storage";
   if (server === "api") {
-    return path === "/environment.json"
+    return path === "/environment.json" || path === "/clients.json"
       ? "environment"
       : path === "/data/v1/download"
       ? "download"
@@ -333,6 +333,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   let api: DataApi | undefined;
   let storage: Storage | undefined;
   let publicInfo: Record<string, unknown> = {};
+  let secretInfo: Record<string, unknown> = {};
 
   const pause = (ms: number) =>
     new Promise<void>((resolve) => {
@@ -397,7 +398,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         response.end(json ? JSON.stringify(fault.body) : String(fault.body ?? ""));
         return;
       }
-      if (entry.kind === "environment") return sendJson(response, 200, publicInfo);
+      if (entry.kind === "environment") {
+        const isPublic = url.pathname === "/environment.json";
+        return sendJson(response, 200, isPublic ? publicInfo : secretInfo);
+      }
       if (server === "api") {
         const authorization = request.headers.authorization;
         return await api!.handle({ method: entry.method, url, authorization, body }, response);
@@ -498,6 +502,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       m2m: { clientId: M2M.clientId },
       storage: storageOrigin,
     };
+    secretInfo = { clientId: CLIENT_ID, callbackUrl, m2m: M2M, apiKey: API_KEY };
     return {
       url,
       storageUrl: storageOrigin,

@@ -304,3 +304,16 @@ test(
     }
   }),
 );
+
+test(
+  "sandbox: /clients.json has the client IDs and what proves them",
+  sandboxTest(async ({ apiKey, clientId, m2m, url }) => {
+    const [status, document] = await get(`${url}/clients.json`);
+    assertEquals([status, document.clientId, document.m2m, document.apiKey], [
+      200,
+      clientId,
+      m2m,
+      apiKey,
+    ]);
+  }),
+);

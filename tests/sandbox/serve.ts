@@ -19,6 +19,7 @@ export async function serve(): Promise<void> {
   console.log(`The sandbox is up for ${minutes} minutes; Ctrl-C ends it.
 
   The option "environment"       ${url}/environment.json
+  Clients and what proves them  ${url}/clients.json
   Server for people             ${environment.userAuthServer}
   Server for service accounts   ${environment.m2mAuthServer}
   Data API                      ${environment.apiBaseUrl}
@@ -30,7 +31,7 @@ export async function serve(): Promise<void> {
 
 Run any example against it, in another terminal; sign in with any name and password:
 
-  PLANET_SANDBOX=${url} PL_CLIENT_SECRET=${m2m.clientSecret} deno run --allow-all examples/m2m_in_memory.ts
+  PLANET_SANDBOX=${url} deno run --allow-all examples/m2m_in_memory.ts
   PLANET_SANDBOX=${url} deno run --allow-all examples/auth_code_in_memory.ts
   PLANET_SANDBOX=${url} bun examples/device_code_in_memory.ts
 `);
