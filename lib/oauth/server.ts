@@ -84,7 +84,7 @@ export interface CallOptions {
 }
 
 /** What oauth4webapi hands to `fetch`. */
-type Init = Omit<RequestInit, "body"> & { body?: BodyInit | null | undefined };
+type Init = Omit<RequestInit, "body"> & { body?: RequestInit["body"] | undefined };
 
 /** Options that every request function of oauth4webapi takes. */
 export interface RequestOptions {
