@@ -348,20 +348,24 @@ export class Renewal {
       // Kept for the next call should the store fail: a person need not sign in twice.
       return this.#unsaved = { tokens, base, signedIn: true };
     };
-    let unsaved = keep(await session.read().catch(() => undefined));
+    let isKept = false;
     try {
-      await this.#locked(async () => {
-        unsaved = keep(await session.read());
+      // Nothing is looked at before the lock is held: a renewal that gets it first goes first.
+      const stored = await this.#locked(async () => {
+        const unsaved = keep(await session.read());
+        isKept = true;
         await session.save(tokens, unsaved.base, true);
         await session.writeTrouble({ signedIn: crypto.randomUUID() });
         this.#saved();
         session.use(tokens);
+        return unsaved;
       });
+      this.#tell(stored, false);
     } catch (error) {
+      if (!isKept) keep(await session.read().catch(() => undefined));
       this.#saveAgainSoon();
       throw error;
     }
-    this.#tell(unsaved, false);
   }
 
   /** Runs `body` while nobody else signs this profile in; see `Keeper.alone()`. */
