@@ -66,7 +66,7 @@ async function useAll(run: Run, { home, sandbox }: ExampleWorld): Promise<void> 
   assertMatch(found, /^\d{8}_100000_psscene {2}2026-\d\d-01T10:00:00.000Z$/);
   const what = ["PSScene", found.split(" ")[0]!, "ortho_udm2", "out"];
   const { stderr, stdout } = await done("download", ...what);
-  assertMatch(stderr, /activating\nactive\n[^]*_udm2\.tif  200 kB\n/);
+  assertMatch(stderr, /activating\nactive\n[^]*_udm2\.tif {2}200 kB\n/);
   const path = join(home, stdout.trim());
   assertEquals(statSync(path).size, 200_000);
   assertEquals((await done("download", ...what)).stdout, stdout);
