@@ -127,11 +127,16 @@ export async function killStorm(kills: number, seed: number): Promise<Storm> {
       for (let attempt = 0; attempt < 4 && storm.killed < kills; attempt++) {
         const worker = await startWorker(RUNTIMES[(file + attempt) % 3]!, setup);
         const ended = worker.begin();
-        const timer = setTimeout(() => worker.kill(), random() * runMs);
+        // By the clock, or, as a busy machine may not have begun by then, by the bytes that were sent.
+        const timer = setTimeout(() => worker.kill(), (random() < 0.5 ? random() : 10) * runMs);
+        const enough = storage.sent + random() * body.length;
+        storage.onSent = () => void (storage.sent > enough && worker.kill());
         const outcome = await ended;
         clearTimeout(timer);
+        delete storage.onSent;
         if (outcome === undefined) storm.killed++;
         else assertEquals(outcome.error, undefined);
+        if (outcome?.resumed) storm.resumed++;
         await isWhole();
       }
       const worker = await startWorker(RUNTIMES[file % 3]!, setup);

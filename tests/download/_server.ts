@@ -63,6 +63,8 @@ export interface Behaviour {
   breakMs: number;
   /** Bytes in a second; 0: no limit. */
   rate: number;
+  /** Called as bytes of a body were sent. */
+  onSent?: () => void;
 }
 
 /** A storage on loopback. */
@@ -168,6 +170,7 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
       if (!sent) return;
       at += part.length;
       one.sent += part.length;
+      storage.onSent?.();
       const early = storage.rate > 0 ? (at - from) / storage.rate * 1000 - (Date.now() - since) : 0;
       if (early > 1) await new Promise((resolve) => setTimeout(resolve, early));
     }
