@@ -22,7 +22,7 @@ function seconds(value: unknown): number | undefined {
   return typeof number === "number" && Number.isFinite(number) ? Math.trunc(number) : undefined;
 }
 
-/** What recent runtimes have; the first `atob()` of a program costs a millisecond under Deno. */
+/** What recent runtimes have; elsewhere the first `atob()` of a program costs a millisecond. */
 const { fromBase64 } = Uint8Array as {
   fromBase64?: (text: string, options: { alphabet: "base64url" }) => Uint8Array;
 };

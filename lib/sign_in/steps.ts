@@ -10,7 +10,7 @@
 import { readRequest } from "../callback/handler.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
-import type { OAuthClient, PendingAuthorization } from "../oauth/client.ts";
+import type { DeviceAuthorization, OAuthClient, PendingAuthorization } from "../oauth/client.ts";
 import type { JsonObject } from "../storage/objects.ts";
 import type { TokenSet } from "../token.ts";
 import type { Clock } from "../runtime.ts";
@@ -55,12 +55,7 @@ function hiding<T extends object>(value: T, ...secrets: (keyof T)[]): T {
     const there = secrets.filter((name) => value[name] !== undefined);
     return { ...value, ...Object.fromEntries(there.map((name) => [name, "(secret)"])) };
   };
-  const forDeno = (inspect: (shown: unknown, options: unknown) => string, options: unknown) =>
-    inspect(shown(), options);
-  return Object.defineProperties(value, {
-    [Symbol.for("nodejs.util.inspect.custom")]: { value: shown },
-    [Symbol.for("Deno.customInspect")]: { value: forDeno },
-  });
+  return Object.defineProperty(value, Symbol.for("nodejs.util.inspect.custom"), { value: shown });
 }
 
 /** Begins a sign-in by authorization code whose answer comes to `redirectUri`. */
@@ -162,27 +157,7 @@ export async function redeem(
   }
 }
 
-/**
- * What the server handed out for a device login (RFC 8628 §3.2), as received.
- * Survives JSON, so that another process can finish the login; `device_code` and
- * `code_verifier` are secrets and are not shown by `console.log`.
- */
-export interface DeviceAuthorization {
-  /** Secret that the device presents when it asks for the tokens. */
-  device_code: string;
-  /** What the person types at `verification_uri`. */
-  user_code: string;
-  /** Where the person confirms. */
-  verification_uri: string;
-  /** The same with the code in it, if the server offers it. */
-  verification_uri_complete?: string;
-  /** Life of both codes, in seconds. */
-  expires_in: number;
-  /** Least pause between two polls, in seconds; 5 if absent. */
-  interval?: number;
-  /** Secret of this library that polling presents too (RFC 7636 §4.1); none is sent if it is absent. */
-  code_verifier?: string;
-}
+export type { DeviceAuthorization };
 
 /** How a device login stands, before the next poll. */
 export interface LoginProgress {

@@ -41,7 +41,7 @@ export interface KvAtomic {
   commit(): Promise<{ ok: boolean; versionstamp?: string }>;
 }
 
-/** The calls of a Deno KV database that are used; `Deno.Kv` and `@deno/kv` fit. */
+/** The calls of a KV database that are used; what `openKv()` opens and `@deno/kv` fit. */
 export interface KvLike {
   /** Reads an entry. */
   get(key: KvKey): Promise<KvEntry>;
