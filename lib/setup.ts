@@ -73,7 +73,7 @@ export function serverOrigin(text: string): string | undefined {
 }
 
 /** Version of this package, for the `User-Agent` header; a test keeps it equal to `deno.json`'s. */
-export const VERSION = "0.1.0";
+export const VERSION = "0.2.0";
 
 /** How a client signs in, and how it proves who it is: with nothing, a secret or a key. */
 export type ClientType =
