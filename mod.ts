@@ -126,7 +126,13 @@ export type {
   RequestOptions,
   SessionLike,
 } from "./lib/http/requester.ts";
-export { type ClientClass, DataClient, Session, type SessionHttpOptions } from "./lib/session.ts";
+export {
+  type ClientClass,
+  type Clients,
+  DataClient,
+  Session,
+  type SessionHttpOptions,
+} from "./lib/session.ts";
 export {
   type DeriveOptions,
   deriveStorageKey,

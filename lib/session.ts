@@ -75,40 +75,41 @@ function checkNumber(name: keyof typeof DEFAULTS, value: unknown = DEFAULTS[name
 /** A class of clients. */
 export type ClientClass<Client> = new (session: SessionLike, options?: ClientOptions) => Client;
 
-/** The methods of a client: those that return a list, page by page, and those that wait. */
-type Methods<Client> = {
-  readonly [Name in keyof Client]: Client[Name] extends (...args: never) => AsyncIterable<unknown>
-    ? "list"
-    : "call";
-};
+/** Names of methods; all others, such as `then` and `toJSON`, a client has not. */
+const METHODS = /^(?!to)[a-z]+[A-Z]|^(search|wait)$/;
 
-/** Makes a class with the same methods as one that is loaded when the first of them is called. */
+/** Those that return a list, page by page; the tests compare them with the classes. */
+const LISTS = /^(list(?!ItemAssets|Destinations)|search|runSearch|getResults)/;
+
+/** Makes a class that stands in for one which is loaded when the first of its methods is called. */
 function lazily<Client extends object>(
   load: () => Promise<ClientClass<Client>>,
-  methods: Methods<Client>,
 ): ClientClass<Client> {
-  type Method = (...args: unknown[]) => unknown;
+  type Methods = Record<string, (...args: unknown[]) => unknown>;
   class Lazy {
-    readonly #open: () => Promise<Record<string, Method>>;
+    readonly #open: () => Promise<Methods>;
     constructor(session: SessionLike, options?: ClientOptions) {
-      let opened: Promise<Record<string, Method>> | undefined;
-      this.#open = () =>
-        opened ??= load().then((Class) => new Class(session, options) as Record<string, Method>);
+      let opened: Promise<Methods> | undefined;
+      this.#open = () => opened ??= load().then((Class) => new Class(session, options) as Methods);
     }
     static async call(self: Lazy, name: string, args: unknown[]): Promise<unknown> {
       return await (await self.#open())[name]!(...args);
     }
   }
-  for (const [name, kind] of Object.entries(methods)) {
-    const value = kind === "call"
-      ? function (this: Lazy, ...args: unknown[]) {
-        return Lazy.call(this, name, args);
-      }
-      : async function* (this: Lazy, ...args: unknown[]) {
-        yield* await Lazy.call(this, name, args) as AsyncIterable<unknown>;
-      };
-    Object.defineProperty(Lazy.prototype, name, { value, configurable: true, writable: true });
-  }
+  // Asked for what is not there yet: a method comes to be when its name is first used.
+  const get = (known: Methods, name: string) =>
+    known[name] ??
+      (METHODS.test(String(name))
+        ? known[name] = LISTS.test(name)
+          ? async function* (this: Lazy, ...args) {
+            yield* await Lazy.call(this, name, args) as AsyncIterable<unknown>;
+          }
+          : function (this: Lazy, ...args) {
+            return Lazy.call(this, name, args);
+          }
+        : undefined);
+  const has = (known: Methods, name: string) => get(known, name) !== undefined;
+  Object.setPrototypeOf(Lazy.prototype, new Proxy<Methods>({}, { get, has }));
   return Lazy as unknown as ClientClass<Client>;
 }
 
@@ -118,27 +119,17 @@ export type DataClient = DataAPI;
 /** Makes a client of the Data API, which is loaded at its first call. */
 export const DataClient: ClientClass<DataAPI> = lazily(
   async () => (await import("./clients/data.ts")).DataAPI,
-  {
-    activateAsset: "call",
-    createSearch: "call",
-    deleteSearch: "call",
-    downloadAsset: "call",
-    fetchAssets: "call",
-    getAsset: "call",
-    getItem: "call",
-    getItemCoverage: "call",
-    getSearch: "call",
-    getStats: "call",
-    listItemAssets: "call",
-    listSearches: "list",
-    openAsset: "call",
-    runSearch: "list",
-    search: "list",
-    updateSearch: "call",
-    validateChecksum: "call",
-    waitAsset: "call",
-  },
 );
+
+/** The clients, by the names that a {@linkcode Session} and a {@linkcode Planet} have for them. */
+export interface Clients {
+  /** The Data API: saved searches, quick searches, items, assets. */
+  readonly data: DataAPI;
+}
+
+const CLIENTS: { readonly [Name in keyof Clients]: ClientClass<Clients[Name]> } = {
+  data: DataClient,
+};
 
 /**
  * Calls Planet's APIs: credentials, limits, retries, time limits, typed errors.
@@ -258,9 +249,9 @@ export class Session {
    *
    * @throws {ClientError} If there is no such client.
    */
-  client(name: "data", options?: ClientOptions): DataAPI {
-    if (name === "data") return new DataClient(this, options);
-    throw new ClientError('Ask for the client "data": there is no other one yet.');
+  client<Name extends keyof Clients>(name: Name, options?: ClientOptions): Clients[Name] {
+    if (Object.hasOwn(CLIENTS, name)) return new CLIENTS[name](this, options);
+    throw new ClientError(`Ask for one of "${Object.keys(CLIENTS).join('", "')}".`);
   }
 
   #open(call: { maxRetries?: number | undefined } = {}): Promise<Requester> {
@@ -292,8 +283,8 @@ export class Session {
  * for await (const { id, name } of pl.data.listSearches()) console.log(id, name);
  * ```
  */
-export class Planet {
-  /** The Data API: saved searches, quick searches, items. */
+export class Planet implements Clients {
+  /** The Data API: saved searches, quick searches, items, assets. */
   readonly data: DataAPI;
 
   /**
@@ -302,7 +293,8 @@ export class Planet {
    */
   constructor(session?: Session | Auth | Authorizer) {
     const isSession = session !== undefined && "client" in Object(session);
-    this.data = (isSession ? session as Session : new Session(session as Auth)).client("data");
+    const own = isSession ? session as Session : new Session(session as Auth);
+    this.data = own.client("data");
   }
 }
 

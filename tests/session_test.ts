@@ -107,7 +107,7 @@ test("Session spaces requests by 100 ms unless told otherwise", async () => {
   assertEquals(clock.waits, [0.1, 0.1]);
 });
 
-test("Session checks its arguments, and has one client", () => {
+test("Session checks its arguments, and the name of a client", () => {
   assertThrows(() => new Session({} as never), TypeError);
   const auth = Auth.fromKey(secret("key"));
   for (const name of ["maxRetries", "maxConcurrent", "timeoutMs", "requestsPerSecond"] as const) {
@@ -115,7 +115,7 @@ test("Session checks its arguments, and has one client", () => {
     assertThrows(() => new Session(auth, { [name]: NaN }), ClientError, name);
     assertThrows(() => new Session(auth, { [name]: "1" as never }), TypeError, name);
   }
-  assertThrows(() => new Session(auth).client("orders" as never), ClientError);
+  assertThrows(() => new Session(auth).client("toString" as never), ClientError);
 });
 
 test("Session shows no credentials when printed or turned into JSON", () => {

@@ -12,7 +12,7 @@ import { Auth } from "../../lib/auth.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import { DataClient, Planet, Session } from "../../lib/session.ts";
+import { Planet, Session } from "../../lib/session.ts";
 import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/select.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { TokenSet } from "../../lib/token.ts";
@@ -143,7 +143,7 @@ function watchObjects(Class: { readonly name: string; readonly prototype: object
       if (name === "client") {
         // A Planet holds its clients and nothing else.
         rememberLater("object", "Planet", () => new Planet(self as Session));
-        remember("object", "DataClient", result as object);
+        remember("object", "a client", result as object);
       }
       return result;
     });
@@ -201,7 +201,6 @@ watchSessions();
 for (
   const Class of [
     Auth,
-    DataClient,
     EncryptedStorage,
     FileStorage,
     KvStorage,

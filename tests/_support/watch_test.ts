@@ -224,7 +224,7 @@ bites("on a Session", "object: Session", () => {
   one.client("data");
   Object.defineProperty(one, "hidden", { value: { deep: plant() } });
 });
-bites("on the DataClient of a Planet", "object: DataClient", () => {
+bites("on the DataClient of a Planet", "object: a client", () => {
   Object.assign(new Planet(new Session(session())).data, { note: plant() });
 });
 bites("on a TokenSet", "object: TokenSet", () => {
