@@ -58,7 +58,9 @@ const USER_SCOPES: readonly string[] = ["planet", "offline_access"];
 const LOGIN_OPTIONS = ["applicationName", "callbackPage", "onPending", "timeoutMs"] as const;
 
 /**
- * One sign-in to Planet, kept alive.
+ * One sign-in to Planet, kept alive: where every program begins.
+ *
+ * @category Sign in
  *
  * @example A service account, with another library at the API
  * ```ts

@@ -80,6 +80,8 @@
  *
  * A wrong `state` in the browser ends nothing: that tab says that it has expired, and the sign-in
  * goes on.
+ *
+ * @category Errors
  */
 export type AuthErrorCode =
   | "access_denied"
@@ -115,7 +117,11 @@ function kindOf(prototype: object): unknown {
   return Object.hasOwn(prototype, KIND) ? (prototype as Record<symbol, unknown>)[KIND] : undefined;
 }
 
-/** Base of every error that this library defines. */
+/**
+ * Base of every error that this library defines: catch it to tell them from others.
+ *
+ * @category Errors
+ */
 export class PlanetError extends Error {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "PlanetError";
@@ -132,7 +138,11 @@ export class PlanetError extends Error {
   }
 }
 
-/** What an {@linkcode AuthError} may carry besides its message. */
+/**
+ * Options of an {@linkcode AuthError}: what it may carry besides its message.
+ *
+ * @category Errors
+ */
 export interface AuthErrorOptions extends ErrorOptions {
   /** `error` of the authorization server's answer (RFC 6749 §5.2), where there was one. */
   oauthError?: string | undefined;
@@ -142,6 +152,8 @@ export interface AuthErrorOptions extends ErrorOptions {
 
 /**
  * Signing in, refreshing or storing a session failed; `code` says why.
+ *
+ * @category Errors
  *
  * @example Tell the person what to do
  * ```ts
@@ -175,16 +187,28 @@ export class AuthError extends PlanetError {
   }
 }
 
-/** A value that JSON can hold. */
+/**
+ * A value that JSON can hold.
+ *
+ * @category Storage
+ */
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
 
-/** A JSON object, as stored under one key. */
+/**
+ * A JSON object, as stored under one key.
+ *
+ * @category Storage
+ */
 export interface JsonObject {
   /** A member; absent members read as `undefined`. */
   [member: string]: JsonValue | undefined;
 }
 
-/** What an {@linkcode ApiError} may carry besides its message, status and body. */
+/**
+ * Options of an {@linkcode ApiError}: what it may carry besides its message, status and body.
+ *
+ * @category Errors
+ */
 export interface ApiErrorOptions extends ErrorOptions {
   /** Headers of the answer. */
   headers?: Headers | undefined;
@@ -196,6 +220,8 @@ export interface ApiErrorOptions extends ErrorOptions {
 
 /**
  * A Planet API refused a request; `status` and `body` are what it answered.
+ *
+ * @category Errors
  *
  * @example Look at the status
  * ```ts
@@ -243,61 +269,101 @@ export class ApiError extends PlanetError {
   }
 }
 
-/** 400: the request was malformed. */
+/**
+ * 400: the request was malformed.
+ *
+ * @category Errors
+ */
 export class BadQuery extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "BadQuery";
 }
 
-/** 401: the API did not accept the token or key. */
+/**
+ * 401: the API did not accept the token or key.
+ *
+ * @category Errors
+ */
 export class InvalidAPIKey extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "InvalidAPIKey";
 }
 
-/** 403: signed in, but not allowed. */
+/**
+ * 403: signed in, but not allowed.
+ *
+ * @category Errors
+ */
 export class NoPermission extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "NoPermission";
 }
 
-/** 404: no such resource. */
+/**
+ * 404: no such resource.
+ *
+ * @category Errors
+ */
 export class MissingResource extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "MissingResource";
 }
 
-/** 409: the resource is in a state that forbids this. */
+/**
+ * 409: the resource is in a state that forbids this.
+ *
+ * @category Errors
+ */
 export class Conflict extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "Conflict";
 }
 
-/** 429: too many requests, after all retries. */
+/**
+ * 429: too many requests, after all retries.
+ *
+ * @category Errors
+ */
 export class TooManyRequests extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "TooManyRequests";
 }
 
-/** 500: the API failed. */
+/**
+ * 500: the API failed.
+ *
+ * @category Errors
+ */
 export class ServerError extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "ServerError";
 }
 
-/** 502: a gateway before the API failed, after all retries. */
+/**
+ * 502: a gateway before the API failed, after all retries.
+ *
+ * @category Errors
+ */
 export class BadGateway extends ApiError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "BadGateway";
 }
 
-/** A call to an API client was wrong; nothing was sent. */
+/**
+ * A call to an API client was wrong; nothing was sent.
+ *
+ * @category Errors
+ */
 export class ClientError extends PlanetError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "ClientError";
 }
 
-/** Why a download failed. A value changes its meaning only in a major release. */
+/**
+ * Why a download failed. A value changes its meaning only in a major release.
+ *
+ * @category Errors
+ */
 export type DownloadErrorCode =
   | "changed"
   | "file_denied"
@@ -309,7 +375,11 @@ export type DownloadErrorCode =
   | "wrong_digest"
   | "wrong_size";
 
-/** A download failed although the server answered, or its file could not be kept; `code` says why. */
+/**
+ * A download failed although the server answered, or its file could not be kept; `code` says why.
+ *
+ * @category Errors
+ */
 export class DownloadError extends PlanetError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "DownloadError";
@@ -323,25 +393,41 @@ export class DownloadError extends PlanetError {
   }
 }
 
-/** A paged answer leads back to a page already seen, or is no page at all. */
+/**
+ * A paged answer leads back to a page already seen, or is no page at all.
+ *
+ * @category Errors
+ */
 export class PagingError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "PagingError";
 }
 
-/** A geometry is no GeoJSON geometry, or not exactly one (RFC 7946 §3.1). */
+/**
+ * A geometry is no GeoJSON geometry, or not exactly one (RFC 7946 §3.1).
+ *
+ * @category Errors
+ */
 export class GeoJSONError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "GeoJSONError";
 }
 
-/** A reference to a feature is not of the form `pl:features/…`. */
+/**
+ * A reference to a feature is not of the form `pl:features/…`.
+ *
+ * @category Errors
+ */
 export class FeatureError extends ClientError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "FeatureError";
 }
 
-/** What failed of several things that were asked for at once. */
+/**
+ * What failed of several things that were asked for at once.
+ *
+ * @category Errors
+ */
 export interface PartFailure {
   /** What it is: an item, a file. */
   readonly name: string;
@@ -349,7 +435,11 @@ export interface PartFailure {
   readonly error: unknown;
 }
 
-/** Some of several things failed; the others are done. */
+/**
+ * Some of several things failed; the others are done.
+ *
+ * @category Errors
+ */
 export class IncompleteError extends PlanetError {
   /** Class name, a literal so that minifying cannot change it. */
   override readonly name: string = "IncompleteError";

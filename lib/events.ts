@@ -11,6 +11,8 @@ import type { AuthErrorCode } from "./errors.ts";
  * (`waiting_for_other_process`), and has that program's session (`session_adopted`) or goes on
  * without (`taken_over`); its page was shown, its browser was opened or not; an answer of the
  * server came (`answer_received`), or something that is none (`answer_refused`), which is asked for again.
+ *
+ * @category Events and reports
  */
 export type LoginStep =
   | "waiting_for_other_process"
@@ -22,7 +24,12 @@ export type LoginStep =
   | "answer_received"
   | "answer_refused";
 
-/** Something happened to the session; tell apart by `type`. Times are epoch milliseconds. */
+/**
+ * What `onEvent` of a constructor of {@linkcode Auth} is told: something happened to the session;
+ * tell apart by `type`. Times are epoch milliseconds.
+ *
+ * @category Events and reports
+ */
 export type AuthEvent =
   | {
     /** A person is asked to sign in, or a service account signs in. */
@@ -119,7 +126,11 @@ type DistributedOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> 
 /** An event before the session that tells it names its profile. */
 export type UnnamedEvent = DistributedOmit<AuthEvent, "profileName">;
 
-/** What every {@linkcode SessionEvent} tells of its request. */
+/**
+ * What every {@linkcode SessionEvent} tells of its request.
+ *
+ * @category Events and reports
+ */
 export interface RequestEvent {
   /** Number of the request in its session, from 1 on; its repetitions have the same. */
   readonly id: number;
@@ -133,7 +144,12 @@ export interface RequestEvent {
   readonly ms: number;
 }
 
-/** Something happened to a request of a `Session`; tell apart by `type`. Holds no secret. */
+/**
+ * What `onEvent` of a {@linkcode Session} is told: something happened to a request; tell apart by
+ * `type`. Holds no secret.
+ *
+ * @category Events and reports
+ */
 export type SessionEvent =
   | RequestEvent & {
     /** It is sent, with credentials. */

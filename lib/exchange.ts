@@ -11,7 +11,11 @@
 
 import { abandonable, runtime } from "./runtime.ts";
 
-/** A `fetch`: the runtime's, or one of the application's own, for proxies and tests. */
+/**
+ * A `fetch`: the runtime's, or one of the application's own, for proxies and tests.
+ *
+ * @category Call APIs
+ */
 export type FetchLike = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 /** Waits for the head of an answer; one that comes too late is let go. */

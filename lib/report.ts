@@ -16,7 +16,11 @@ import {
 import type { KnownState, TokenState } from "./keeper/keeper.ts";
 import type { ChosenStorage } from "./storage/objects.ts";
 
-/** How a session stands; times are epoch milliseconds. Holds no secret. */
+/**
+ * How a session stands; times are epoch milliseconds. Holds no secret.
+ *
+ * @category Events and reports
+ */
 export interface SessionReport extends SessionOrigin {
   /** Name of the profile. */
   readonly profileName: string;

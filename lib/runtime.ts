@@ -203,7 +203,11 @@ export function singleUse(): { close(): void } | undefined {
   return Deno.createHttpClient?.({ poolMaxIdlePerHost: 0 });
 }
 
-/** A source of time. Tests pass their own; everybody else uses the system's. */
+/**
+ * A source of time. Tests pass their own; everybody else uses the system's.
+ *
+ * @category Environments
+ */
 export interface Clock {
   /** Returns the time in epoch milliseconds. */
   now(): number;

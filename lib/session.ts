@@ -26,7 +26,11 @@ import type {
 import { type Clock, systemClock } from "./runtime.ts";
 import { type PlanetEnvironment, VERSION } from "./setup.ts";
 
-/** How a {@linkcode Session} treats Planet's APIs. */
+/**
+ * Options of a {@linkcode Session}: how it treats Planet's APIs.
+ *
+ * @category Call APIs
+ */
 export interface SessionHttpOptions {
   /** Most repetitions of a request, after failures that permit one; default 5. */
   maxRetries?: number | undefined;
@@ -72,7 +76,11 @@ function checkNumber(name: keyof typeof DEFAULTS, value: unknown = DEFAULTS[name
   return value;
 }
 
-/** A class of clients. */
+/**
+ * The type of {@linkcode DataClient}: a class of clients, which is loaded at its first call.
+ *
+ * @category Call APIs
+ */
 export type ClientClass<Client> = new (session: SessionLike, options?: ClientOptions) => Client;
 
 /** Names of methods; all others, such as `then` and `toJSON`, a client has not. */
@@ -113,10 +121,18 @@ function lazily<Client extends object>(
   return Lazy as unknown as ClientClass<Client>;
 }
 
-/** A client of the Data API; see {@linkcode DataAPI}. */
+/**
+ * A client of the Data API; see {@linkcode DataAPI}.
+ *
+ * @category Data API
+ */
 export type DataClient = DataAPI;
 
-/** Makes a client of the Data API, which is loaded at its first call. */
+/**
+ * Makes a client of the Data API over a {@linkcode Session}; it is loaded at its first call.
+ *
+ * @category Data API
+ */
 export const DataClient: ClientClass<DataAPI> = lazily(
   async () => (await import("./clients/data.ts")).DataAPI,
 );
@@ -133,6 +149,8 @@ const CLIENTS: { readonly [Name in keyof Clients]: ClientClass<Clients[Name]> } 
 
 /**
  * Calls Planet's APIs: credentials, limits, retries, time limits, typed errors.
+ *
+ * @category Call APIs
  *
  * @example An API without a client of its own
  * ```ts
@@ -273,7 +291,9 @@ export class Session {
 }
 
 /**
- * Planet's APIs over one session.
+ * Planet's APIs over one session: begin here to call them.
+ *
+ * @category Call APIs
  *
  * @example Saved searches
  * ```ts
@@ -302,6 +322,8 @@ export class Planet implements Clients {
  * Makes an `onProgress` for downloads that shows on stderr how far they are: a bar, speed and time left for
  * each file under way, in colour unless `NO_COLOR` is set; plain lines if stderr is no terminal. One serves
  * several files at once.
+ *
+ * @category Downloads
  *
  * @example
  * ```ts

@@ -12,7 +12,12 @@ import type { FetchLike } from "./exchange.ts";
 import type { ChosenStorage, JsonObject, ObjectStorageProvider } from "./storage/objects.ts";
 import { type Clock, systemClock } from "./runtime.ts";
 
-/** The servers that one deployment of Planet's platform consists of. */
+/**
+ * Option `environment` of all constructors: the servers that one deployment of Planet's platform
+ * consists of, or those of a sandbox.
+ *
+ * @category Environments
+ */
 export interface PlanetEnvironment {
   /** Issuer of the authorization server for people (RFC 8414 §2). */
   userAuthServer: string;
@@ -26,7 +31,11 @@ export interface PlanetEnvironment {
   allowedOrigins?: readonly string[] | undefined;
 }
 
-/** Planet's production servers. */
+/**
+ * Planet's production servers, which are used if no `environment` is given.
+ *
+ * @category Environments
+ */
 export const PRODUCTION: PlanetEnvironment = Object.freeze({
   userAuthServer: "https://login.planet.com/",
   m2mAuthServer: "https://services.sentinel-hub.com/auth/realms/main",
@@ -35,7 +44,12 @@ export const PRODUCTION: PlanetEnvironment = Object.freeze({
   allowedOrigins: Object.freeze(["https://api.planet.com"]),
 });
 
-/** OAuth 2.0 scopes of Planet's authorization servers (RFC 6749 §3.3). */
+/**
+ * Scopes to ask for in `requestedScopes`, as Planet's authorization servers name them (RFC 6749
+ * §3.3).
+ *
+ * @category Sign in
+ */
 export const PlanetOAuthScopes: {
   /** Calls to Planet's APIs. */
   readonly PLANET: "planet";
@@ -72,7 +86,11 @@ export function serverOrigin(text: string): string | undefined {
   return protocol === "https:" || loopback ? origin : undefined;
 }
 
-/** Version of this package, for the `User-Agent` header; a test keeps it equal to `deno.json`'s. */
+/**
+ * Version of this package, for the `User-Agent` header; a test keeps it equal to `deno.json`'s.
+ *
+ * @category Environments
+ */
 export const VERSION = "0.2.0";
 
 /** How a client signs in, and how it proves who it is: with nothing, a secret or a key. */
@@ -308,7 +326,11 @@ export function parseCallbackUrl(text: string, name = "callbackUrl"): ParsedCall
   return { callbackUrl: text, loopback: { host: match[1]!.toLowerCase(), port, pathname } };
 }
 
-/** Where a session is kept and what it stands on. */
+/**
+ * Options that all constructors take: where a session is kept and what it stands on.
+ *
+ * @category Sign in
+ */
 export interface SessionOptions {
   /** Name of the profile, one folder's name; default: the client ID. Normalised to lower case. */
   profileName?: string | undefined;
@@ -341,7 +363,12 @@ export interface SessionOptions {
   saveClientSecret?: boolean | undefined;
 }
 
-/** Client of a person who signs in with a browser on this machine. */
+/**
+ * Options of {@linkcode Auth.fromOAuthUserAuthCode}: a person signs in with a browser on this
+ * machine.
+ *
+ * @category Sign in
+ */
 export interface AuthCodeOptions extends SessionOptions {
   /** Client identifier (RFC 6749 §2.2). */
   clientId: string;
@@ -354,7 +381,12 @@ export interface AuthCodeOptions extends SessionOptions {
   requestedScopes?: readonly string[] | undefined;
 }
 
-/** Client of a person who signs in on a second screen (RFC 8628). */
+/**
+ * Options of {@linkcode Auth.fromOAuthUserDeviceCode}: a person signs in on a second screen (RFC
+ * 8628).
+ *
+ * @category Sign in
+ */
 export interface DeviceCodeOptions extends SessionOptions {
   /** Client identifier (RFC 6749 §2.2). */
   clientId: string;
@@ -362,7 +394,12 @@ export interface DeviceCodeOptions extends SessionOptions {
   requestedScopes?: readonly string[] | undefined;
 }
 
-/** Client of a service account (RFC 6749 §4.4). */
+/**
+ * Options of {@linkcode Auth.fromOAuthM2M}: a service account signs in, without a person (RFC 6749
+ * §4.4).
+ *
+ * @category Sign in
+ */
 export interface M2MOptions extends SessionOptions {
   /** Client identifier (RFC 6749 §2.2). */
   clientId: string;
@@ -372,7 +409,12 @@ export interface M2MOptions extends SessionOptions {
   requestedScopes?: readonly string[] | undefined;
 }
 
-/** What a program may say about the session that the user has chosen; all of it may be left out. */
+/**
+ * Options of {@linkcode Auth.fromProfile} and {@linkcode Auth.fromUserDefaultSession}; all of them
+ * may be left out.
+ *
+ * @category Profiles
+ */
 export interface DefaultSessionOptions extends SessionOptions {
   /** A profile, which then counts alone. */
   profileName?: string | undefined;
@@ -384,7 +426,11 @@ export interface DefaultSessionOptions extends SessionOptions {
   apiKey?: string | undefined;
 }
 
-/** Where profiles are listed. */
+/**
+ * Options of {@linkcode Auth.listProfiles}: where profiles are listed.
+ *
+ * @category Profiles
+ */
 export type ListProfilesOptions = Pick<SessionOptions, "environment" | "storageProvider">;
 
 /** Options that hold for every kind of session, checked and complete. */
@@ -397,7 +443,11 @@ export interface CheckedOptions {
   readonly clock: Clock;
 }
 
-/** Why it is this session and no other. */
+/**
+ * Why it is this session and no other.
+ *
+ * @category Profiles
+ */
 export interface SessionOrigin {
   /** What named it: `the program`, `the variable PL_AUTH_PROFILE`, `"PL_AUTH_PROFILE" in …`. */
   readonly chosenBy: string;

@@ -9,7 +9,11 @@ import type { Loopback } from "../setup.ts";
 import { AuthError } from "../errors.ts";
 import { sameText } from "../exchange.ts";
 
-/** Which page the browser shows. */
+/**
+ * Which page of the callback the browser shows; `callbackPage` may write some and leave others.
+ *
+ * @category Sign in
+ */
 export type CallbackPageKind =
   | "success"
   | "denied"
@@ -18,7 +22,11 @@ export type CallbackPageKind =
   | "wrong"
   | "not_found";
 
-/** A page that the browser shows, in words. */
+/**
+ * What `callbackPage` is given: a page that the browser shows, in words.
+ *
+ * @category Sign in
+ */
 export interface CallbackPage {
   /**
    * Which page: signed in (`success`), refused by the person (`denied`), not
@@ -37,6 +45,8 @@ export interface CallbackPage {
 /**
  * Writes the HTML of a page; `undefined` leaves it to the built-in one. Scripts and outside
  * resources are blocked in any case, and what it throws brings the built-in page back.
+ *
+ * @category Sign in
  */
 export type RenderCallbackPage = (page: CallbackPage) => string | undefined;
 

@@ -10,7 +10,11 @@ import { AuthError, ClientError } from "../errors.ts";
 import type { CallOptions } from "../http/requester.ts";
 import { type Clock, linkedAbort } from "../runtime.ts";
 
-/** Options of a client. */
+/**
+ * Options of a client of an API, such as a {@linkcode DataAPI}.
+ *
+ * @category Call APIs
+ */
 export interface ClientOptions {
   /** Where the API is; default: that of the session's environment. */
   baseUrl?: string | undefined;
@@ -58,7 +62,11 @@ export function wholeNumber(
   throw new ClientError(`Give ${name} a whole number from ${least} on: ${value} is none.`);
 }
 
-/** How a state is waited for. */
+/**
+ * Options of calls that wait, such as {@linkcode DataAPI.waitAsset}: how a state is waited for.
+ *
+ * @category Call APIs
+ */
 export interface WaitOptions<State extends string = string> extends CallOptions {
   /** Pause between two looks in milliseconds, always the same; default: 5 s, growing by half to 30 s. */
   delayMs?: number | undefined;
@@ -73,7 +81,11 @@ export interface WaitOptions<State extends string = string> extends CallOptions 
   onState?: ((state: State | UnknownState) => void) | undefined;
 }
 
-/** A state that is none of those documented. */
+/**
+ * A state that is none of those documented.
+ *
+ * @category Call APIs
+ */
 export type UnknownState = string & Record<never, never>;
 
 /** What a look at something shows. */

@@ -41,7 +41,11 @@ import {
   type SearchFilter,
 } from "./data_filter.ts";
 
-/** A saved or quick search, as the API describes it. */
+/**
+ * A saved or quick search, as the API describes it.
+ *
+ * @category Data API
+ */
 export interface Search extends JsonObject {
   /** Identifier: 32 hexadecimal digits. */
   id: string;
@@ -53,7 +57,11 @@ export interface Search extends JsonObject {
   item_types: string[];
 }
 
-/** What is known of an item; more depends on its type. */
+/**
+ * What `properties` of an {@linkcode Item} tell; more depends on its type.
+ *
+ * @category Data API
+ */
 export interface ItemProperties extends JsonObject {
   /** Item type, such as `PSScene`. */
   item_type: string;
@@ -67,7 +75,11 @@ export interface ItemProperties extends JsonObject {
   cloud_cover?: number;
 }
 
-/** An item (a scene), a GeoJSON Feature as the API describes it. */
+/**
+ * An item (a scene), a GeoJSON Feature as the API describes it.
+ *
+ * @category Data API
+ */
 export interface Item extends JsonObject {
   /** Identifier, unique within its item type. */
   id: string;
@@ -79,10 +91,18 @@ export interface Item extends JsonObject {
   properties: ItemProperties;
 }
 
-/** Whether an asset can be downloaded: not yet, soon, now. */
+/**
+ * Whether an asset can be downloaded: not yet, soon, now.
+ *
+ * @category Data API
+ */
 export type AssetStatus = "inactive" | "activating" | "active";
 
-/** Links of an asset. */
+/**
+ * Links of an asset.
+ *
+ * @category Data API
+ */
 export interface AssetLinks extends JsonObject {
   /** Where it is described. */
   _self: string;
@@ -90,7 +110,11 @@ export interface AssetLinks extends JsonObject {
   activate: string;
 }
 
-/** An asset of an item: one of its files, as the API describes it. */
+/**
+ * An asset of an item: one of its files, as the API describes it.
+ *
+ * @category Data API
+ */
 export interface Asset extends JsonObject {
   /** Its links. */
   _links: AssetLinks;
@@ -108,13 +132,21 @@ export interface Asset extends JsonObject {
   expires_at?: string;
 }
 
-/** How many items a search would find, in each interval. */
+/**
+ * What {@linkcode DataAPI.getStats} answers: how many items a search would find, in each interval.
+ *
+ * @category Data API
+ */
 export interface Stats extends JsonObject {
   /** The intervals that have items. */
   buckets: { count: number; start_time: string }[];
 }
 
-/** How much of an area is clear in an item. */
+/**
+ * What {@linkcode DataAPI.getItemCoverage} answers: how much of an area is clear in an item.
+ *
+ * @category Data API
+ */
 export interface ItemCoverage extends JsonObject {
   /** Share of the area that is clear, from 0 to 100. */
   clear_percent?: number;
@@ -122,14 +154,30 @@ export interface ItemCoverage extends JsonObject {
   status?: string;
 }
 
-/** Order of a list of searches. */
+/**
+ * Option `sort` of {@linkcode DataAPI.listSearches}: order of a list of searches.
+ *
+ * @category Data API
+ */
 export type SearchListSort = "created desc" | "created asc";
-/** Order of a list of items. */
+/**
+ * Option `sort` of {@linkcode DataAPI.search} and {@linkcode DataAPI.runSearch}: order of the items.
+ *
+ * @category Data API
+ */
 export type ItemSort = "published desc" | "published asc" | "acquired desc" | "acquired asc";
-/** Kind of searches to list. */
+/**
+ * Option `searchType` of {@linkcode DataAPI.listSearches}: kind of searches to list.
+ *
+ * @category Data API
+ */
 export type SearchType = "any" | "saved" | "quick";
 
-/** How a list is asked for. */
+/**
+ * Options of every call of the Data API that gives a list of pages: how much of it is asked for.
+ *
+ * @category Call APIs
+ */
 export interface PageOptions extends CallOptions {
   /** Most objects; default 100, 0 means all. */
   limit?: number | undefined;
@@ -137,7 +185,11 @@ export interface PageOptions extends CallOptions {
   pageSize?: number | undefined;
 }
 
-/** How searches are listed. */
+/**
+ * Options of {@linkcode DataAPI.listSearches}: which searches are listed, and in which order.
+ *
+ * @category Data API
+ */
 export interface ListSearchesOptions extends PageOptions {
   /** Order; default `created desc`. */
   sort?: SearchListSort | undefined;
@@ -145,13 +197,22 @@ export interface ListSearchesOptions extends PageOptions {
   searchType?: SearchType | undefined;
 }
 
-/** How the items of a search are listed. */
+/**
+ * Options of {@linkcode DataAPI.runSearch}: how the items of a saved search are listed.
+ *
+ * @category Data API
+ */
 export interface RunSearchOptions extends PageOptions {
   /** Order; default `published desc`. */
   sort?: ItemSort | undefined;
 }
 
-/** A saved search to create, or what to make of one. */
+/**
+ * What {@linkcode DataAPI.createSearch} saves, or {@linkcode DataAPI.updateSearch} makes of a
+ * search.
+ *
+ * @category Data API
+ */
 export interface SearchRequest {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
@@ -165,7 +226,11 @@ export interface SearchRequest {
   geometry?: GeometryLike | undefined;
 }
 
-/** A quick search. */
+/**
+ * What {@linkcode DataAPI.search} is asked: a search that is not saved.
+ *
+ * @category Data API
+ */
 export interface QuickSearchRequest extends RunSearchOptions {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
@@ -177,10 +242,18 @@ export interface QuickSearchRequest extends RunSearchOptions {
   geometry?: GeometryLike | undefined;
 }
 
-/** Length of an interval of {@linkcode Stats}. */
+/**
+ * Length of an interval of {@linkcode Stats}.
+ *
+ * @category Data API
+ */
 export type StatsInterval = "hour" | "day" | "week" | "month" | "year";
 
-/** What is counted. */
+/**
+ * What {@linkcode DataAPI.getStats} is asked: what is counted.
+ *
+ * @category Data API
+ */
 export interface StatsRequest extends CallOptions {
   /** Item types to search in, such as `PSScene`. */
   itemTypes: readonly string[];
@@ -190,7 +263,11 @@ export interface StatsRequest extends CallOptions {
   interval: StatsInterval;
 }
 
-/** Where an item should be clear. */
+/**
+ * What {@linkcode DataAPI.getItemCoverage} is asked: where an item should be clear.
+ *
+ * @category Data API
+ */
 export interface CoverageRequest extends CallOptions {
   /** The area. */
   geometry: GeometryLike;
@@ -200,10 +277,18 @@ export interface CoverageRequest extends CallOptions {
   band?: string | undefined;
 }
 
-/** How an asset is downloaded into a file. */
+/**
+ * Options of {@linkcode DataAPI.downloadAsset}: how an asset becomes a file.
+ *
+ * @category Data API
+ */
 export type DownloadAssetOptions = Omit<DownloadOptions, "subPath">;
 
-/** How the assets of many items are fetched. */
+/**
+ * Options of {@linkcode DataAPI.fetchAssets}: how the assets of many items are fetched.
+ *
+ * @category Data API
+ */
 export interface FetchAssetsOptions
   extends Omit<DownloadAssetOptions, "filename">, Omit<WaitOptions, "onState"> {
   /** Downloads at once; default 4. Up to a hundred assets are activated and waited for at once. */
@@ -212,7 +297,11 @@ export interface FetchAssetsOptions
   onState?: ((state: AssetStatus | UnknownState, item: Item) => void) | undefined;
 }
 
-/** An asset that was fetched. */
+/**
+ * What {@linkcode DataAPI.fetchAssets} tells of each asset.
+ *
+ * @category Data API
+ */
 export interface FetchedAsset extends DownloadedFile {
   /** Identifier of its item. */
   itemId: string;
@@ -285,6 +374,8 @@ function searchBody(request: SearchRequest): JsonObject {
 
 /**
  * Calls the Data API.
+ *
+ * @category Data API
  *
  * @example Create a search and run it
  * ```ts

@@ -10,7 +10,11 @@
 
 import { ClientError, FeatureError, GeoJSONError, type JsonObject } from "../errors.ts";
 
-/** A GeoJSON geometry (RFC 7946 §3.1). */
+/**
+ * A GeoJSON geometry (RFC 7946 §3.1).
+ *
+ * @category Data API
+ */
 export type Geometry =
   | { type: "Point"; coordinates: number[] }
   | { type: "MultiPoint" | "LineString"; coordinates: number[][] }
@@ -20,6 +24,8 @@ export type Geometry =
 /**
  * A geometry, a Feature, a FeatureCollection of one Feature, or a reference to
  * a feature: `pl:features/…`, as text or as `{ type: "ref", content }`.
+ *
+ * @category Data API
  */
 export type GeometryLike = string | JsonObject | {
   /** Type, as GeoJSON has it, or `ref`. */
@@ -40,17 +46,29 @@ export type GeometryLike = string | JsonObject | {
   readonly bbox?: unknown;
 };
 
-/** At least one bound; several hold together. */
+/**
+ * At least one bound; several hold together.
+ *
+ * @category Data API
+ */
 export type Bounds<Value> =
   | { gt: Value; gte?: Value; lt?: Value; lte?: Value }
   | { gt?: Value; gte: Value; lt?: Value; lte?: Value }
   | { gt?: Value; gte?: Value; lt: Value; lte?: Value }
   | { gt?: Value; gte?: Value; lt?: Value; lte: Value };
 
-/** How an item's footprint relates to an area. */
+/**
+ * Option `relation` of `dataFilter.geometry()`: how an item's footprint relates to an area.
+ *
+ * @category Data API
+ */
 export type GeometryRelation = "intersects" | "contains" | "disjoint" | "within";
 
-/** What items must fulfil, as the Data API takes it; {@linkcode dataFilter} makes them. */
+/**
+ * What items must fulfil, as the Data API takes it; {@linkcode dataFilter} makes them.
+ *
+ * @category Data API
+ */
 export type SearchFilter =
   | { type: "AndFilter" | "OrFilter"; config: SearchFilter[] }
   | { type: "NotFilter"; config: SearchFilter }
@@ -66,7 +84,11 @@ export type SearchFilter =
   | { type: "StringInFilter"; field_name: string; config: string[] }
   | { type: "AssetFilter" | "PermissionFilter"; config: string[] };
 
-/** Bounds of a filter that is made; at least one is given. */
+/**
+ * Bounds of a filter that is made; at least one is given.
+ *
+ * @category Data API
+ */
 export interface FilterBounds<Value> {
   /** Greater, or later, than this. */
   gt?: Value | undefined;
@@ -78,7 +100,11 @@ export interface FilterBounds<Value> {
   lte?: Value | undefined;
 }
 
-/** A time: a `Date`, or text as in RFC 3339; without a zone it is UTC. */
+/**
+ * A time: a `Date`, or text as in RFC 3339; without a zone it is UTC.
+ *
+ * @category Data API
+ */
 export type FilterTime = Date | string;
 
 /** How deep the coordinates of each type are nested (RFC 7946 §3.1). */
@@ -262,7 +288,11 @@ function ranged(
   return { type, field_name: checkField(fieldName), config } as JsonObject as SearchFilter;
 }
 
-/** Makes the filters of the Data API; see {@linkcode dataFilter}. */
+/**
+ * Makes the filters of the Data API; see {@linkcode dataFilter}.
+ *
+ * @category Data API
+ */
 export interface DataFilter {
   /** Items that fulfil all of `filters`. */
   and(filters: readonly SearchFilter[]): SearchFilter;
@@ -304,6 +334,8 @@ export interface DataFilter {
 /**
  * Makes the filters of the Data API, as Python's `data_filter` does. Unlike there, `update()` keeps
  * `lt` and `lte`, and what is no number, time, list or filter is refused.
+ *
+ * @category Data API
  *
  * @example Clear sky over a field, this year
  * ```ts
@@ -365,7 +397,11 @@ export const dataFilter: DataFilter = {
   empty: () => ({ type: "AndFilter", config: [] }),
 };
 
-/** A GeoJSON Feature (RFC 7946 §3.2). */
+/**
+ * A GeoJSON Feature (RFC 7946 §3.2).
+ *
+ * @category Data API
+ */
 export interface FeatureLike {
   /** What it is. */
   type: "Feature";
@@ -375,7 +411,11 @@ export interface FeatureLike {
   properties: unknown;
 }
 
-/** Features in one GeoJSON object (RFC 7946 §3.3). */
+/**
+ * Features in one GeoJSON object (RFC 7946 §3.3).
+ *
+ * @category Data API
+ */
 export interface FeatureCollection<Kind> {
   /** What it is. */
   type: "FeatureCollection";
@@ -391,6 +431,8 @@ function isFeature(value: unknown): boolean {
 /**
  * Gathers a list: a FeatureCollection if all of it are Features, as the items of a search are, else an
  * array. An empty list is a FeatureCollection, as in Python.
+ *
+ * @category Call APIs
  */
 export function collect<Kind extends FeatureLike>(
   list: AsyncIterable<Kind> | Iterable<Kind>,

@@ -31,7 +31,11 @@ export type {
   OpenDownloadOptions,
 } from "./transfer.ts";
 
-/** How a download becomes a file. */
+/**
+ * Options of every download into a file: how it becomes one.
+ *
+ * @category Downloads
+ */
 export interface DownloadOptions extends OpenDownloadOptions {
   /** Name of the file, without folders; default: the one that the server gives. */
   filename?: string | undefined;
@@ -46,7 +50,11 @@ export interface DownloadOptions extends OpenDownloadOptions {
   subPath?: string | undefined;
 }
 
-/** A file that was downloaded. */
+/**
+ * What a download into a file answers, such as that of {@linkcode DataAPI.downloadAsset}.
+ *
+ * @category Downloads
+ */
 export interface DownloadedFile {
   /** Path: `directory` and the name. */
   path: string;
@@ -62,7 +70,11 @@ export interface DownloadedFile {
   kept: boolean;
 }
 
-/** A download as a stream. */
+/**
+ * What {@linkcode DataAPI.openAsset} answers: a download as a stream.
+ *
+ * @category Downloads
+ */
 export interface OpenedDownload {
   /** The bytes; it ends only at the full length, and fails if they have not the digest expected. */
   stream: ReadableStream<Uint8Array>;

@@ -16,7 +16,11 @@ import type { SessionLike } from "../http/requester.ts";
 import { type Clock, runtime, systemClock } from "../runtime.ts";
 import type { DigestAlgorithm } from "./digest.ts";
 
-/** How far a download is. */
+/**
+ * What `onProgress` is told: how far a download is.
+ *
+ * @category Downloads
+ */
 export interface DownloadProgress {
   /** Name of the file. */
   name: string;
@@ -46,7 +50,11 @@ export interface DownloadSource {
   size?: number | undefined;
 }
 
-/** How a download is read as a stream. */
+/**
+ * Options of {@linkcode DataAPI.openAsset}: how a download is read as a stream.
+ *
+ * @category Downloads
+ */
 export interface OpenDownloadOptions {
   /** Most resumptions, one after the other, that bring no byte more; default 5. */
   maxResumes?: number | undefined;

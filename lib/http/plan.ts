@@ -12,7 +12,11 @@ import { AuthError } from "../errors.ts";
 import type { FetchLike } from "../exchange.ts";
 import { runtime, singleUse } from "../runtime.ts";
 
-/** Where the `Authorization` header comes from. Another library's token fits, too. */
+/**
+ * Where the `Authorization` header comes from. Another library's token fits, too.
+ *
+ * @category Call APIs
+ */
 export interface Authorizer {
   /** The header's value: at once if it is known, else after a renewal; empty: none is sent. */
   authorization(signal?: AbortSignal): string | Promise<string>;

@@ -35,10 +35,18 @@ import {
 } from "./plan.ts";
 import { largeBody, type Moved, OneTimeBody } from "./upload.ts";
 
-/** A value of a parameter of the query. */
+/**
+ * A value of a parameter of the query.
+ *
+ * @category Call APIs
+ */
 export type Parameter = string | number | boolean;
 
-/** What a call may carry besides what it is about. */
+/**
+ * Options that every call of an API takes, besides what it is about.
+ *
+ * @category Call APIs
+ */
 export interface CallOptions {
   /** Ends the call; its promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -46,7 +54,11 @@ export interface CallOptions {
   maxRetries?: number | undefined;
 }
 
-/** What a request carries besides its method and URL. */
+/**
+ * Options of {@linkcode Session.request}: what a request carries besides its method and URL.
+ *
+ * @category Call APIs
+ */
 export interface RequestOptions extends CallOptions {
   /** Body as JSON. */
   json?: JsonValue | undefined;
@@ -65,7 +77,11 @@ export interface RequestOptions extends CallOptions {
   idempotent?: boolean | undefined;
 }
 
-/** How a list is asked for. */
+/**
+ * Options of {@linkcode Session.list}: how the pages of a list are asked for.
+ *
+ * @category Call APIs
+ */
 export interface ListOptions extends RequestOptions {
   /** Name of the array in each page. */
   member: string;
@@ -73,13 +89,21 @@ export interface ListOptions extends RequestOptions {
   limit?: number | undefined;
 }
 
-/** How a link is asked for. */
+/**
+ * Options of {@linkcode Session.open}: how a link is asked for.
+ *
+ * @category Call APIs
+ */
 export interface OpenOptions extends CallOptions {
   /** Headers, such as `range`. */
   headers?: RequestInit["headers"] | undefined;
 }
 
-/** What a client of an API needs of a session. */
+/**
+ * What a client of an API needs of a session.
+ *
+ * @category Call APIs
+ */
 export interface SessionLike {
   /** Time. */
   readonly clock: Clock;

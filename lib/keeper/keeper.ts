@@ -65,6 +65,8 @@ export interface KeeperOptions<Server extends TokenServer> {
  * How a session's tokens stand. `none`: there are no tokens of this client. `valid`,
  * `refresh_due` (past 3/4 of its life), `expired`: the access token. `dead`: expired, and the
  * refresh token was refused. `corrupt`: what is stored cannot be read.
+ *
+ * @category Events and reports
  */
 export type TokenState = "none" | "valid" | "refresh_due" | "expired" | "dead" | "corrupt";
 

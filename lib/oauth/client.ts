@@ -30,7 +30,11 @@ import {
 } from "./server.ts";
 import type { TokenDemands, TokenValidator } from "./token_validator.ts";
 
-/** What a JWT must be besides genuine. */
+/**
+ * Options of {@linkcode Auth.validateAccessToken}: what a JWT must be besides genuine.
+ *
+ * @category Sign in
+ */
 export interface TokenChecks {
   /** Whom it must be for; default: the audience of the client. */
   audience?: string;
@@ -56,6 +60,8 @@ export interface OAuthClientOptions extends ServerOptions, ClientProof {
  * What the server handed out for a device login (RFC 8628 §3.2), as received.
  * Survives JSON, so that another process can finish the login; `device_code` and
  * `code_verifier` are secrets and are not shown by `console.log`.
+ *
+ * @category Sign in
  */
 export interface DeviceAuthorization {
   /** Secret that the device presents when it asks for the tokens. */

@@ -220,7 +220,11 @@ function readSources(given: SourceArguments, opened: ChosenStorage): Sources {
   };
 }
 
-/** A profile in a list. */
+/**
+ * What {@linkcode Auth.listProfiles} tells of a profile.
+ *
+ * @category Profiles
+ */
 export interface ProfileEntry {
   /** Its name. */
   readonly profileName: string;

@@ -39,12 +39,15 @@ import {
 } from "./steps.ts";
 
 /**
- * What signing in may do, and how the caller stops it.
+ * Options of {@linkcode Auth.ensureInitialized} and {@linkcode Auth.userLogin}: what signing in
+ * may do, and how the caller stops it.
  *
  * Callers at the same time share one attempt, on the screen of the first; each has its own `timeoutMs`
  * and `signal`, and the attempt ends with the last of them. While another program signs in to the same
  * profile, the person is told so and may take over by Enter; this program asks by itself at half of its
  * time. If there is neither a terminal, nor a browser that can open, nor a `ui.show`, it fails at once.
+ *
+ * @category Sign in
  */
 export interface LoginOptions {
   /** Lets the login open a browser; default false. */

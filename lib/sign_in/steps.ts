@@ -16,11 +16,14 @@ import type { TokenSet } from "../token.ts";
 import type { Clock } from "../runtime.ts";
 
 /**
- * A sign-in by authorization code that was begun and waits for its answer.
+ * What {@linkcode Auth.authCodeUserLoginInitiate} hands out: a browser login that was begun and
+ * waits for its answer.
  *
  * Survives JSON, so that another process can complete it. **It holds a secret**, `code_verifier`, which
  * `console.log` does not show: keep it where the person's browser cannot read it, such as a session
  * on the server, and for that person alone. Whoever has it and the answer is signed in.
+ *
+ * @category Sign in
  */
 export interface AuthorizationRequest extends JsonObject {
   /** Where the person's browser must go (RFC 6749 §4.1.1). */
@@ -159,7 +162,11 @@ export async function redeem(
 
 export type { DeviceAuthorization };
 
-/** How a device login stands, before the next poll. */
+/**
+ * What `onPending` of a login is told: how a device login stands, before the next poll.
+ *
+ * @category Sign in
+ */
 export interface LoginProgress {
   /** Polls so far. */
   polls: number;

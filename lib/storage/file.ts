@@ -49,7 +49,11 @@ const REREAD_MS = 20;
 const held = new Map<string, HeldFileLock>();
 const turns = new Turns();
 
-/** Where a {@linkcode FileStorage} keeps its files. */
+/**
+ * Options of a {@linkcode FileStorage}: where it keeps its files.
+ *
+ * @category Storage
+ */
 export interface FileStorageOptions {
   /** Absolute path of the folder that keys start from; default: the home directory. */
   root?: string | undefined;
@@ -118,6 +122,8 @@ function home(): string {
  * - A full disk shows as `storage_failed` before anything is sent: the lock keeps room for the token.
  * - A symbolic link is followed, and its target replaced. A file keeps its owner; if that is another
  *   user, nothing is written (`storage_denied`), unless root does it.
+ *
+ * @category Storage
  *
  * @example A folder of your own
  * ```ts

@@ -16,10 +16,18 @@ import { AuthError } from "../errors.ts";
 import { systemClock, unrefTimer } from "../runtime.ts";
 import { type Lease, type LockOptions, lockTimeout, Turns } from "./objects.ts";
 
-/** A key of the database. */
+/**
+ * A key of the database.
+ *
+ * @category Storage
+ */
 export type KvKey = readonly (string | number | bigint | boolean | Uint8Array | symbol)[];
 
-/** What the database holds under a key. */
+/**
+ * What the database holds under a key.
+ *
+ * @category Storage
+ */
 export interface KvEntry {
   /** The key. */
   readonly key: KvKey;
@@ -29,7 +37,11 @@ export interface KvEntry {
   readonly versionstamp: string | null;
 }
 
-/** Several operations that happen together or not at all. */
+/**
+ * Several operations that happen together or not at all.
+ *
+ * @category Storage
+ */
 export interface KvAtomic {
   /** Goes on only if the entry has this version. */
   check(...checks: { key: KvKey; versionstamp: string | null }[]): KvAtomic;
@@ -41,7 +53,11 @@ export interface KvAtomic {
   commit(): Promise<{ ok: boolean; versionstamp?: string }>;
 }
 
-/** The calls of a KV database that are used; what `openKv()` opens and `@deno/kv` fit. */
+/**
+ * The calls of a KV database that are used; what `openKv()` opens and `@deno/kv` fit.
+ *
+ * @category Storage
+ */
 export interface KvLike {
   /** Reads an entry. */
   get(key: KvKey): Promise<KvEntry>;

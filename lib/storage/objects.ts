@@ -9,13 +9,21 @@ import { AuthError, type JsonObject, type JsonValue } from "../errors.ts";
 
 export type { JsonObject, JsonValue } from "../errors.ts";
 
-/** Exclusive right to change one key, held while `withLock()` runs its body. */
+/**
+ * Exclusive right to change one key, held while `withLock()` runs its body.
+ *
+ * @category Storage
+ */
 export interface Lease {
   /** Aborts when exclusivity can no longer be promised. */
   readonly signal: AbortSignal;
 }
 
-/** How long and how cancellably to wait for a lock. */
+/**
+ * Options of `withLock()` of a store: how long and how cancellably to wait for a lock.
+ *
+ * @category Storage
+ */
 export interface LockOptions {
   /** Ends the wait; the promise rejects with its reason. */
   signal?: AbortSignal | undefined;
@@ -29,6 +37,8 @@ export interface LockOptions {
  * The first five methods are those of the Python SDK and must exist; the rest
  * makes things better where a store can offer it. Keys are relative,
  * `/`-separated and hold no `.` or `..` segment.
+ *
+ * @category Storage
  */
 export interface ObjectStorageProvider {
   /**

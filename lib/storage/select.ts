@@ -42,6 +42,8 @@ interface Entry {
 /**
  * Keeps JSON objects in memory; what goes in and out is a copy.
  *
+ * @category Storage
+ *
  * @example A session that a test looks at
  * ```ts
  * import { Auth, MemoryStorage } from "@planet-community/planet";
@@ -142,7 +144,11 @@ export class MemoryStorage implements ObjectStorageProvider {
   }
 }
 
-/** How a {@linkcode KvStorage} uses its database. */
+/**
+ * Options of a {@linkcode KvStorage}: how it uses its database.
+ *
+ * @category Storage
+ */
 export interface KvStorageOptions {
   /** First parts of every key in the database; default `["planet"]`. */
   prefix?: readonly string[] | undefined;
@@ -158,6 +164,8 @@ const MAX_BYTES = 65_536;
  * server: they share one renewal. `@deno/kv` under Bun and Node fits too. A value holds at most
  * 64 KiB; more is a `storage_failed`. Deno makes the database file readable by everybody: make it
  * first, empty, with mode 0600, or use {@linkcode EncryptedStorage}.
+ *
+ * @category Storage
  *
  * @example One session for all isolates
  * ```ts
@@ -334,16 +342,28 @@ function bytesOf(key: string, value: unknown): Uint8Array {
   throw corrupt(where(key), "a value of another program");
 }
 
-/** A key of WebCrypto: the runtime's `CryptoKey`, which has no name of its own in the types of Node. */
+/**
+ * A key of WebCrypto: the runtime's `CryptoKey`, which has no name of its own in the types of Node.
+ *
+ * @category Storage
+ */
 export type StorageKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
-/** Further keys of an {@linkcode EncryptedStorage}. */
+/**
+ * Options of an {@linkcode EncryptedStorage}: its further keys.
+ *
+ * @category Storage
+ */
 export interface EncryptedStorageOptions {
   /** Keys that still read what they wrote, after a change of the key. */
   previousKeys?: readonly StorageKey[] | undefined;
 }
 
-/** How {@linkcode deriveStorageKey} works. */
+/**
+ * Options of {@linkcode deriveStorageKey}: how it works.
+ *
+ * @category Storage
+ */
 export interface DeriveOptions {
   /** Rounds of PBKDF2, at least 100,000; default 600,000. */
   iterations?: number | undefined;
@@ -362,6 +382,8 @@ function checkCryptoKey(key: StorageKey, usages: readonly KeyUsage[]): void {
  *
  * For a store that others can read, by AES-GCM. What an older key wrote is read with `previousKeys`,
  * and written with the new one. What no key fits is put aside (`….corrupt`), as a damaged file is.
+ *
+ * @category Storage
  *
  * @example A key from a passphrase
  * ```ts
@@ -488,6 +510,7 @@ export class EncryptedStorage implements ObjectStorageProvider {
  * The default of 600,000 rounds is what OWASP advises; it costs an attacker,
  * and each start of the program, a fraction of a second a guess.
  *
+ * @category Storage
  * @param passphrase What the user knows; at least one character.
  * @param salt At least 16 random bytes, kept beside the data; no secret.
  * @param options `iterations` changes the work.
@@ -670,7 +693,12 @@ export async function withSops(
   return { ...chosen, storage: new SopsStorage(storage), reason };
 }
 
-/** The store of {@linkcode chooseStorage}, without its reason. */
+/**
+ * The store that a session gets if the program names none, for a program that wants to keep
+ * something beside it.
+ *
+ * @category Storage
+ */
 export async function defaultStorage(): Promise<ObjectStorageProvider> {
   return (await chooseStorage()).storage;
 }

@@ -8,7 +8,11 @@
 import { isGranted, operatingSystem, readEnv, runtime } from "../runtime.ts";
 import { type Command, type Machine, readHidden, Screen } from "./screen.ts";
 
-/** How a login talks to the person; replace what the application owns itself. */
+/**
+ * Option `ui` of a login: how it talks to the person; replace what the application owns itself.
+ *
+ * @category Sign in
+ */
 export interface LoginUI {
   /**
    * Opens `url` in a browser; `false` if that is not possible. The URL is shown

@@ -15,7 +15,7 @@ const skip = "Deno" in globalThis ? undefined : "Deno publishes and documents";
 
 interface Doc {
   doc?: string;
-  tags?: { kind: string }[];
+  tags?: { kind: string; doc?: string }[];
 }
 
 interface Documented {
@@ -25,7 +25,8 @@ interface Documented {
   >;
 }
 
-test("JSR score: the module and every symbol have docs, the module an example", async () => {
+/** What `deno doc` tells of the package. */
+async function documented() {
   const { code, stdout } = await runCommand(
     [Deno.execPath(), "doc", "--json", "--config", CONFIG, "mod.ts"],
     { cwd: ROOT },
@@ -33,12 +34,72 @@ test("JSR score: the module and every symbol have docs, the module an example", 
   assertEquals(code, 0);
   const [module, ...others] = Object.values((JSON.parse(stdout) as Documented).nodes);
   assertEquals(others, []);
-  const { module_doc, symbols } = module!;
+  return module!;
+}
+
+test("JSR score: the module and every symbol have docs, the module an example", async () => {
+  const { module_doc, symbols } = await documented();
   assert(module_doc?.doc, "There is no module doc.");
   assert(module_doc.tags?.some(({ kind }) => kind === "example"), "The module has no example.");
   const bare = symbols.filter(({ declarations }) => declarations.some(({ jsDoc }) => !jsDoc?.doc));
   assertEquals(bare.map(({ name }) => name), []);
   assert(symbols.length > 50, `There are only ${symbols.length} symbols.`);
+}, { skip });
+
+/** The groups in which the registry's page shows the symbols. */
+const CATEGORIES = [
+  "Call APIs",
+  "Data API",
+  "Downloads",
+  "Environments",
+  "Errors",
+  "Events and reports",
+  "Profiles",
+  "Sign in",
+  "Storage",
+];
+
+test("docs: every symbol is in a group, and each group has some", async () => {
+  const { symbols } = await documented();
+  // Of several declarations, such as overloads, the first one that says it counts.
+  const groups = symbols.map(({ name, declarations }) => [
+    name,
+    declarations.flatMap(({ jsDoc }) => jsDoc?.tags ?? [])
+      .find(({ kind }) => kind === "category")?.doc?.trim(),
+  ]);
+  assertEquals(groups.filter(([, group]) => !CATEGORIES.includes(group!)), []);
+  assertEquals([...new Set(groups.map(([, group]) => group))].sort(), CATEGORIES);
+}, { skip });
+
+test("docs: the first sentence of options names what takes them", async () => {
+  const { symbols } = await documented();
+  const first = symbols.filter(({ name }) => /(Options|Request)$/.test(name))
+    .map(({ name, declarations: [first] }) => [name, first?.jsDoc?.doc?.split(/[:.](\s|$)/)[0]]);
+  assert(first.length > 20, `There are only ${first.length} kinds of options.`);
+  assertEquals(first.filter(([, sentence]) => !/^(Options|What)\b/.test(sentence ?? "")), []);
+}, { skip });
+
+test("docs: what is linked is public", async () => {
+  const { symbols } = await documented();
+  /** All names within each symbol, its members' above all. */
+  const members = new Map(symbols.map((symbol) => [symbol.name, new Set([""])]));
+  const links: string[] = [];
+  const look = (value: unknown, names: Set<string>) => {
+    if (typeof value === "string") {
+      const found = value.matchAll(/\{@link(?:code|plain)?\s+([^\s|}]+)/g);
+      links.push(...[...found].map(([, target]) => target!));
+    } else if (typeof value === "object" && value !== null) {
+      if ("name" in value) names.add(String(value.name));
+      for (const inner of Object.values(value)) look(inner, names);
+    }
+  };
+  for (const symbol of symbols) look(symbol, members.get(symbol.name)!);
+  assert(links.length > 30, `There are only ${links.length} links.`);
+  const isPublic = (target: string) => {
+    const [name = "", member = ""] = target.split(".");
+    return URL.canParse(target) || members.get(name)?.has(member) === true;
+  };
+  assertEquals(links.filter((target) => !isPublic(target)), []);
 }, { skip });
 
 test("JSR score: the README has an example, and no type is slow", async () => {
