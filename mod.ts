@@ -32,7 +32,12 @@ export type {
 } from "./lib/setup.ts";
 export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "./lib/setup.ts";
 export type { SessionReport } from "./lib/report.ts";
-export type { ClientOptions, UnknownState, WaitOptions } from "./lib/clients/calls.ts";
+export type {
+  ClientOptions,
+  ListCallOptions,
+  UnknownState,
+  WaitOptions,
+} from "./lib/clients/calls.ts";
 export type {
   Asset,
   AssetLinks,
@@ -58,6 +63,47 @@ export type {
   StatsInterval,
   StatsRequest,
 } from "./lib/clients/data.ts";
+export type {
+  BasemapProduct,
+  Composite,
+  Coregister,
+  FinalOrderState,
+  ListOrdersOptions,
+  Order,
+  OrderArchive,
+  OrderClouds,
+  OrderDelivery,
+  OrderHosting,
+  OrderLinks,
+  OrderNotifications,
+  OrderRequest,
+  OrderResult,
+  OrdersAPI,
+  OrderState,
+  OrderTool,
+  OrderTools,
+  SceneProduct,
+  Tile,
+  WaitOrderOptions,
+} from "./lib/clients/orders.ts";
+export type {
+  AmazonS3,
+  AzureBlobStorage,
+  BandMath,
+  Clip,
+  DestinationReference,
+  FileFormat,
+  GoogleCloudStorage,
+  GoogleEarthEngine,
+  Harmonize,
+  Kernel,
+  OneOf,
+  OracleCloudStorage,
+  PathPrefix,
+  Reproject,
+  S3Compatible,
+  Toar,
+} from "./lib/clients/requests.ts";
 export {
   type Bounds,
   collect,

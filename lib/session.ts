@@ -10,6 +10,7 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions } from "./clients/calls.ts";
 import type { DataAPI } from "./clients/data.ts";
+import type { OrdersAPI } from "./clients/orders.ts";
 import type { DownloadProgress } from "./download/transfer.ts";
 import { ClientError, type JsonObject } from "./errors.ts";
 import type { SessionEvent } from "./events.ts";
@@ -141,10 +142,13 @@ export const DataClient: ClientClass<DataAPI> = lazily(
 export interface Clients {
   /** The Data API: saved searches, quick searches, items, assets. */
   readonly data: DataAPI;
+  /** The Orders API: images, processed and packed as asked for, and their files. */
+  readonly orders: OrdersAPI;
 }
 
 const CLIENTS: { readonly [Name in keyof Clients]: ClientClass<Clients[Name]> } = {
   data: DataClient,
+  orders: lazily(async () => (await import("./clients/orders.ts")).OrdersAPI),
 };
 
 /**
@@ -306,6 +310,8 @@ export class Session {
 export class Planet implements Clients {
   /** The Data API: saved searches, quick searches, items, assets. */
   readonly data: DataAPI;
+  /** The Orders API: images, processed and packed as asked for, and their files. */
+  readonly orders: OrdersAPI;
 
   /**
    * Uses `session`, or one over an `Auth`, or else one of the user's default; nothing is read or sent
@@ -315,6 +321,7 @@ export class Planet implements Clients {
     const isSession = session !== undefined && "client" in Object(session);
     const own = isSession ? session as Session : new Session(session as Auth);
     this.data = own.client("data");
+    this.orders = own.client("orders");
   }
 }
 

@@ -1,13 +1,20 @@
 /**
- * What the calls of all clients share: checks of words and identifiers, and waiting for a state.
+ * What the calls of all clients share: how an API is asked, checks of words and identifiers, waiting for a
+ * state, and what became of many things at once.
  *
  * Loaded with the first client that is used.
  *
  * @module
  */
 
-import { AuthError, ClientError } from "../errors.ts";
-import type { CallOptions } from "../http/requester.ts";
+import { AuthError, ClientError, IncompleteError, type JsonObject } from "../errors.ts";
+import {
+  asJson,
+  type CallOptions,
+  type ListOptions,
+  type RequestOptions,
+  type SessionLike,
+} from "../http/requester.ts";
 import { type Clock, linkedAbort } from "../runtime.ts";
 
 /**
@@ -23,6 +30,60 @@ export interface ClientOptions {
 /** What every call may carry. */
 export function ofCall({ maxRetries, signal }: CallOptions): CallOptions {
   return { maxRetries, signal };
+}
+
+/**
+ * Options of every call that gives a list: how much of it is asked for.
+ *
+ * @category Call APIs
+ */
+export interface ListCallOptions extends CallOptions {
+  /** Most objects; default 100, 0 means all. */
+  limit?: number | undefined;
+}
+
+/** An API at its place: paths count from there, and a call's own options go along with each request. */
+export class Endpoint {
+  /** What sends the requests. */
+  readonly session: SessionLike;
+  readonly #base: string;
+
+  /** Uses `session`; `base` is where the API is if `options` do not say. */
+  constructor(session: SessionLike, base: string, options: ClientOptions = {}) {
+    this.session = session;
+    this.#base = (options.baseUrl ?? base).replace(/\/+$/, "");
+  }
+
+  /** Sends a request and waits for the answer. */
+  async send(
+    method: string,
+    path: string,
+    options: CallOptions,
+    more: RequestOptions = {},
+  ): Promise<Response> {
+    return await this.session.request(method, this.#base + path, { ...more, ...ofCall(options) });
+  }
+
+  /** Sends a request; the answer is a JSON object. */
+  async json<Kind extends JsonObject = JsonObject>(
+    method: string,
+    path: string,
+    options: CallOptions,
+    more: RequestOptions = {},
+  ): Promise<Kind> {
+    return await asJson(await this.send(method, path, options, more)) as Kind;
+  }
+
+  /** Lists what is in `member` of each page. */
+  list<Kind extends JsonObject>(
+    method: string,
+    path: string,
+    options: ListCallOptions,
+    more: Pick<ListOptions, "json" | "member" | "params">,
+  ): AsyncIterable<Kind> {
+    const all = { ...more, ...ofCall(options), limit: options.limit };
+    return this.session.list(method, this.#base + path, all) as AsyncIterable<Kind>;
+  }
 }
 
 /** Checks one of several words, in any case. */
@@ -47,6 +108,40 @@ export function segment(name: string, value: unknown): string {
     throw new ClientError(`Give ${name} an identifier: ${JSON.stringify(value)} is none.`);
   }
   return encodeURIComponent(value);
+}
+
+/** Checks an identifier that must be a UUID, in any of its forms. */
+export function uuid(name: string, value: unknown): string {
+  const id = segment(name, value);
+  if (/^[0-9a-f]{32}$/i.test(String(value).replace(/^urn:uuid:|[{}-]/g, ""))) return id;
+  throw new ClientError(`Give ${name} a UUID, as the API has it: this is none.`);
+}
+
+/** A text in what the API described, which must be there. */
+export function member(of: JsonObject, path: string, name: string, advice?: string): string {
+  let value: unknown = of;
+  if (typeof of !== "object" || of === null) throw new TypeError(`${name} must be an object.`);
+  for (const part of path.split(".")) value = Object(value)[part];
+  if (typeof value === "string" && value !== "") return value;
+  const what = advice ?? `Give the ${name} as the API describes it`;
+  throw new ClientError(`${what}: the ${name} has no "${path}".`);
+}
+
+/**
+ * What became of many things, if all of it is well.
+ *
+ * @throws {IncompleteError} If some failed: it names them, and has the results of the others.
+ */
+export function allOf<Result>(
+  settled: readonly PromiseSettledResult<Result>[],
+  names: readonly string[],
+): Result[] {
+  const results = settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+  const failures = settled.flatMap((one, index) =>
+    one.status === "rejected" ? [{ name: names[index]!, error: one.reason }] : []
+  );
+  if (failures.length > 0) throw new IncompleteError(failures, results);
+  return results;
 }
 
 /** Checks a whole number from `least` on; absent: `otherwise`. */

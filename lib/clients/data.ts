@@ -14,7 +14,7 @@ import type {
   OpenDownloadOptions,
   OpenedDownload,
 } from "../download/download.ts";
-import { ClientError, IncompleteError, type JsonObject } from "../errors.ts";
+import { ClientError, type JsonObject } from "../errors.ts";
 import {
   asJson,
   type CallOptions,
@@ -23,12 +23,17 @@ import {
   type SessionLike,
 } from "../http/requester.ts";
 import {
+  allOf,
   checkWord,
   choose,
   type ClientOptions,
+  Endpoint,
+  type ListCallOptions,
+  member as memberOf,
   ofCall,
   segment,
   type UnknownState,
+  uuid,
   waitFor,
   type WaitOptions,
   wholeNumber,
@@ -178,9 +183,7 @@ export type SearchType = "any" | "saved" | "quick";
  *
  * @category Call APIs
  */
-export interface PageOptions extends CallOptions {
-  /** Most objects; default 100, 0 means all. */
-  limit?: number | undefined;
+export interface PageOptions extends ListCallOptions {
   /** Objects in each page, at most 250; default: as the API likes. */
   pageSize?: number | undefined;
 }
@@ -391,13 +394,11 @@ function searchBody(request: SearchRequest): JsonObject {
  * ```
  */
 export class DataAPI {
-  readonly #session: SessionLike;
-  readonly #base: string;
+  readonly #api: Endpoint;
 
   /** Uses `session`; nothing is sent yet. */
-  constructor(session: SessionLike, options: ClientOptions = {}) {
-    this.#session = session;
-    this.#base = (options.baseUrl ?? "/data/v1").replace(/\/+$/, "");
+  constructor(session: SessionLike, options?: ClientOptions) {
+    this.#api = new Endpoint(session, "/data/v1", options);
   }
 
   /**
@@ -420,7 +421,7 @@ export class DataAPI {
    */
   async getSearch(searchId: string, options: CallOptions = {}): Promise<Search> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    return await this.#json("GET", path, options) as Search;
+    return await this.#api.json<Search>("GET", path, options);
   }
 
   /**
@@ -429,7 +430,9 @@ export class DataAPI {
    * @throws {ClientError} For a wrong value; `BadQuery` if the API refuses it.
    */
   async createSearch(request: SearchRequest, options: CallOptions = {}): Promise<Search> {
-    return await this.#json("POST", "/searches", options, { json: searchBody(request) }) as Search;
+    return await this.#api.json<Search>("POST", "/searches", options, {
+      json: searchBody(request),
+    });
   }
 
   /**
@@ -443,7 +446,7 @@ export class DataAPI {
     options: CallOptions = {},
   ): Promise<Search> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    return await this.#json("PUT", path, options, { json: searchBody(request) }) as Search;
+    return await this.#api.json<Search>("PUT", path, options, { json: searchBody(request) });
   }
 
   /**
@@ -453,7 +456,7 @@ export class DataAPI {
    */
   async deleteSearch(searchId: string, options: CallOptions = {}): Promise<void> {
     const path = `/searches/${segment("searchId", searchId)}`;
-    await this.#session.request("DELETE", this.#base + path, ofCall(options));
+    await this.#api.send("DELETE", path, options);
   }
 
   /**
@@ -462,11 +465,8 @@ export class DataAPI {
    * @throws {ClientError} If `searchId` is no UUID, or an option is wrong.
    */
   async *runSearch(searchId: string, options: RunSearchOptions = {}): AsyncIterable<Item> {
-    if (!/^[0-9a-f]{32}$/i.test(String(searchId).replace(/^urn:uuid:|[{}-]/g, ""))) {
-      throw new ClientError("Give searchId the identifier of a search, which is a UUID.");
-    }
+    const path = `/searches/${uuid("searchId", searchId)}/results`;
     const params = { _sort: choose("sort", options.sort, ITEM_SORTS) };
-    const path = `/searches/${segment("searchId", searchId)}/results`;
     yield* this.#list<Item>("GET", path, "features", options, { params });
   }
 
@@ -493,7 +493,7 @@ export class DataAPI {
    * @throws {MissingResource} If there is no such item.
    */
   async getItem(itemTypeId: string, itemId: string, options: CallOptions = {}): Promise<Item> {
-    return await this.#json("GET", itemPath(itemTypeId, itemId), options) as Item;
+    return await this.#api.json<Item>("GET", itemPath(itemTypeId, itemId), options);
   }
 
   /**
@@ -508,7 +508,7 @@ export class DataAPI {
       filter: checkFilter(searchFilter),
       item_types: checkItemTypes(itemTypes),
     };
-    return await this.#json("POST", "/stats", request, { json, idempotent: true }) as Stats;
+    return await this.#api.json<Stats>("POST", "/stats", request, { json, idempotent: true });
   }
 
   /**
@@ -525,7 +525,7 @@ export class DataAPI {
     const path = `${itemPath(itemTypeId, itemId)}/coverage`;
     const json = { geometry: asGeometry(geometry as GeometryLike) };
     const more = { json, params: { mode, band }, idempotent: true };
-    return await this.#json("POST", path, request, more) as ItemCoverage;
+    return await this.#api.json<ItemCoverage>("POST", path, request, more);
   }
 
   /**
@@ -539,7 +539,7 @@ export class DataAPI {
     options: CallOptions = {},
   ): Promise<Record<string, Asset>> {
     const path = `${itemPath(itemTypeId, itemId)}/assets`;
-    return await this.#json("GET", path, options) as Record<string, Asset>;
+    return await this.#api.json<Record<string, Asset>>("GET", path, options);
   }
 
   /**
@@ -575,7 +575,7 @@ export class DataAPI {
     const status = member(asset, "status");
     const link = member(asset, "_links.activate");
     if (status !== "inactive") return false;
-    await this.#session.request("GET", link, ofCall(options));
+    await this.#api.session.request("GET", link, ofCall(options));
     activated.add(asset);
     return true;
   }
@@ -592,7 +592,7 @@ export class DataAPI {
    *   member; `AuthError` `timeout` after `timeoutMs`.
    */
   async waitAsset(asset: Asset, options: WaitOptions<AssetStatus> = {}): Promise<Asset> {
-    const { clock } = this.#session;
+    const { clock } = this.#api.session;
     let current = asset;
     return await waitFor({
       name: "the asset",
@@ -631,7 +631,7 @@ export class DataAPI {
   async downloadAsset(asset: Asset, options: DownloadAssetOptions = {}): Promise<DownloadedFile> {
     const source = this.#source(asset);
     const { downloadFile } = await import("../download/download.ts");
-    return await downloadFile(this.#session, source, options);
+    return await downloadFile(this.#api.session, source, options);
   }
 
   /**
@@ -642,7 +642,7 @@ export class DataAPI {
   async openAsset(asset: Asset, options: OpenDownloadOptions = {}): Promise<OpenedDownload> {
     const source = this.#source(asset);
     const { openDownload } = await import("../download/download.ts");
-    return await openDownload(this.#session, source, options);
+    return await openDownload(this.#api.session, source, options);
   }
 
   /**
@@ -684,7 +684,7 @@ export class DataAPI {
     if (typeof assetType !== "string") throw new TypeError("assetType must be a string.");
     const { onState, signal, ...rest } = options;
     const maxConcurrent = wholeNumber("concurrency", options.concurrency, 1, 4);
-    const downloads = new Limiter({ maxConcurrent, requestsPerSecond: 0 }, this.#session.clock);
+    const downloads = new Limiter({ maxConcurrent, requestsPerSecond: 0 }, this.#api.session.clock);
     const { downloadMany } = await import("../download/download.ts");
     const names: string[] = [];
     const ahead = Math.max(MOST_AHEAD, maxConcurrent);
@@ -707,18 +707,13 @@ export class DataAPI {
       return { ...file, itemId, itemType, assetType };
     });
     signal?.throwIfAborted();
-    const results = settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
-    const failures = settled.flatMap((one, index) =>
-      one.status === "rejected" ? [{ name: names[index]!, error: one.reason }] : []
-    );
-    if (failures.length > 0) throw new IncompleteError(failures, results);
-    return results;
+    return allOf(settled, names);
   }
 
   /** The asset as the API describes it now. */
   async #refreshed(asset: Asset, options: CallOptions): Promise<Asset> {
     const link = member(asset, "_links._self");
-    return await asJson(await this.#session.request("GET", link, ofCall(options))) as Asset;
+    return await asJson(await this.#api.session.request("GET", link, ofCall(options))) as Asset;
   }
 
   #source(asset: Asset): DownloadSource {
@@ -734,16 +729,6 @@ export class DataAPI {
     };
   }
 
-  async #json(
-    method: string,
-    path: string,
-    options: CallOptions,
-    more: RequestOptions = {},
-  ): Promise<JsonObject> {
-    const all = { ...more, ...ofCall(options) };
-    return await asJson(await this.#session.request(method, this.#base + path, all));
-  }
-
   #list<Kind extends JsonObject>(
     method: string,
     path: string,
@@ -751,14 +736,8 @@ export class DataAPI {
     options: PageOptions,
     { json, params }: RequestOptions,
   ): AsyncIterable<Kind> {
-    const { limit, pageSize } = options;
-    return this.#session.list(method, this.#base + path, {
-      ...ofCall(options),
-      json,
-      limit,
-      member,
-      params: { ...params, _page_size: checkPageSize(pageSize) },
-    }) as AsyncIterable<JsonObject> as AsyncIterable<Kind>;
+    const all = { ...params, _page_size: checkPageSize(options.pageSize) };
+    return this.#api.list<Kind>(method, path, options, { json, member, params: all });
   }
 }
 
@@ -773,14 +752,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   md5_digest: "Call activateAsset() and waitAsset() first",
 };
 
-/** A member of what the API described, which must be there. */
+/** A text in what the API described, which must be there. */
 function member(of: JsonObject, path: string, name = "asset"): string {
-  let value: unknown = of;
-  if (typeof of !== "object" || of === null) throw new TypeError(`${name} must be an object.`);
-  for (const part of path.split(".")) value = Object(value)[part];
-  if (typeof value === "string" && value !== "") return value;
-  const advice = ADVICE[path] ?? `Give the ${name} as the API describes it`;
-  throw new ClientError(`${advice}: the ${name} has no "${path}".`);
+  return memberOf(of, path, name, ADVICE[path]);
 }
 
 /** Tells whether an active asset's link has run out. */

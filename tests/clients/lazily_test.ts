@@ -8,6 +8,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { inspect } from "node:util";
 import { type Clients, Planet, Session } from "../../mod.ts";
 import { DataAPI } from "../../lib/clients/data.ts";
+import { OrdersAPI } from "../../lib/clients/orders.ts";
 import { test } from "../_support/harness.ts";
 
 /** Every method of a client: those that return a list, and the others. */
@@ -43,6 +44,12 @@ const CLIENTS: {
     updateSearch: "call",
     validateChecksum: "call",
     waitAsset: "call",
+  }],
+  orders: [OrdersAPI, {
+    createOrder: "call",
+    getOrder: "call",
+    listOrders: "list",
+    wait: "call",
   }],
 };
 

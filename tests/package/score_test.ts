@@ -54,9 +54,11 @@ const CATEGORIES = [
   "Environments",
   "Errors",
   "Events and reports",
+  "Orders API",
   "Profiles",
   "Sign in",
   "Storage",
+  "Tools and deliveries",
 ];
 
 test("docs: every symbol is in a group, and each group has some", async () => {

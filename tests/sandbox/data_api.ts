@@ -11,6 +11,7 @@
 import type { ServerResponse } from "node:http";
 import { noteSecret } from "../_support/watch.ts";
 import { sendJson } from "./http_server.ts";
+import { type Paging, sendPage } from "./pages.ts";
 import { digestOf, type Storage, type StoredFile } from "./storage.ts";
 
 /** A call, read whole. */
@@ -39,6 +40,14 @@ export interface ApiGate {
 
 type Json = Record<string, unknown>;
 
+/** Another of Planet's APIs, below a path of its own. */
+export interface ApiRoom {
+  /** What its paths begin with, such as `/compute/ops/`. */
+  readonly prefix: string;
+  /** Answers one call that was let in; `path` is what follows the prefix, in its segments, decoded. */
+  handle(call: ApiCall, path: readonly string[], response: ServerResponse): void | Promise<void>;
+}
+
 const TYPES = ["PSScene", "SkySatScene", "REOrthoTile"];
 
 /** Assets of every item, with their media types and the endings of their files. */
@@ -63,7 +72,7 @@ export class DataApi {
   /** Searches or items per page. */
   pageSize = 5;
   /** How pages follow each other. */
-  paging: "plain" | "relative" | "empty page" | "circle" = "plain";
+  paging: Paging = "plain";
   /** How long it takes to activate an asset, in milliseconds. */
   activationMs = 0;
   /** Size of every asset in bytes. */
@@ -78,17 +87,20 @@ export class DataApi {
   storage: Storage | undefined;
   /** Where the storage is. */
   storageOrigin = "";
+  /** The other APIs. */
+  readonly rooms: ApiRoom[] = [];
   readonly #activated = new Map<string, number>();
   readonly #links = new Map<string, { path: string; expiresAt: number }>();
   readonly #searches = new Map<string, Json>();
   readonly #items: Json[] = [];
   readonly #gate: ApiGate;
-  readonly #origin: string;
+  /** Where the API is. */
+  readonly origin: string;
   #ids = 0;
 
   /** Starts with `searches` saved searches and `items` items of each type. */
   constructor(origin: string, gate: ApiGate, searches = 12, items = 12) {
-    this.#origin = origin;
+    this.origin = origin;
     this.#gate = gate;
     for (let index = 1; index <= searches; index++) {
       this.#create({
@@ -124,9 +136,20 @@ export class DataApi {
 
   /** Answers one call. */
   async handle(call: ApiCall, response: ServerResponse): Promise<void> {
+    const { pathname } = call.url;
     // This link is a credential itself.
-    if (call.url.pathname === "/data/v1/download") return this.#download(call.url, response);
+    if (isDownload(pathname)) return this.#download(call.url, response);
     const refusal = await this.#refusal(call.authorization);
+    const other = this.rooms.find(({ prefix }) => pathname.startsWith(prefix));
+    if (other !== undefined) {
+      if (refusal === undefined) {
+        const path = pathname.slice(other.prefix.length).split("/").map(decodeURIComponent);
+        return await other.handle(call, path, response);
+      }
+      response.writeHead(401);
+      response.end();
+      return;
+    }
     if (refusal !== undefined) {
       return sendJson(response, 401, { message: refusal, errors: [] }, {
         "www-authenticate": 'Bearer error="invalid_token"',
@@ -217,6 +240,18 @@ export class DataApi {
     return missing(response, "page");
   }
 
+  /** Makes a link to a file of the storage: where it is, and when it runs out. */
+  link(path: string, below: string): { location: string; expires_at: string } {
+    const token = `token-${crypto.randomUUID()}`;
+    noteSecret("link", token);
+    const expiresAt = Date.now() + this.storage!.settings.linkMs;
+    this.#links.set(token, { path, expiresAt });
+    return {
+      location: `${this.origin}${below}download?token=${token}`,
+      expires_at: new Date(expiresAt).toISOString(),
+    };
+  }
+
   /** Leads to the storage. */
   #download(url: URL, response: ServerResponse): void {
     const link = this.#links.get(url.searchParams.get("token") ?? "");
@@ -231,14 +266,14 @@ export class DataApi {
 
   #asset(path: string): Json {
     const id = btoa(path).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-    const self = `${this.#origin}/data/v1/assets/${id}`;
+    const self = `${this.origin}/data/v1/assets/${id}`;
     const since = this.#activated.get(path);
     const isActive = since !== undefined && Date.now() >= since + this.activationMs;
     const asset: Json = {
       _links: {
         _self: self,
         activate: `${self}/activate`,
-        type: `${this.#origin}/data/v1/asset-types/${path.split("/")[2]}`,
+        type: `${this.origin}/data/v1/asset-types/${path.split("/")[2]}`,
       },
       _permissions: ["download"],
       md5_digest: null,
@@ -246,13 +281,8 @@ export class DataApi {
       type: path.split("/")[2],
     };
     if (isActive) {
-      const token = `token-${crypto.randomUUID()}`;
-      noteSecret("link", token);
-      const expiresAt = Date.now() + this.storage!.settings.linkMs;
-      this.#links.set(token, { path, expiresAt });
       asset.md5_digest = digestOf(this.file(path)!);
-      asset.location = `${this.#origin}/data/v1/download?token=${token}`;
-      asset.expires_at = new Date(expiresAt).toISOString();
+      Object.assign(asset, this.link(path, "/data/v1/"));
     }
     return this.assetHook?.(asset) ?? asset;
   }
@@ -329,7 +359,7 @@ export class DataApi {
   #create(input: Json, createdMs: number): Json {
     const id = (++this.#ids).toString(16).padStart(32, "0");
     const created = new Date(createdMs).toISOString();
-    const self = `${this.#origin}/data/v1/searches/${id}`;
+    const self = `${this.origin}/data/v1/searches/${id}`;
     const search = {
       __daily_email_enabled: false,
       _links: { _self: self, results: `${self}/results` },
@@ -347,7 +377,7 @@ export class DataApi {
 
   #item(type: string, index: number): Json {
     const id = `2026${String(index).padStart(2, "0")}01_100000_${type.toLowerCase()}`;
-    const self = `${this.#origin}/data/v1/item-types/${type}/items/${id}`;
+    const self = `${this.origin}/data/v1/item-types/${type}/items/${id}`;
     const acquired = new Date(Date.UTC(2026, index - 1, 1, 10)).toISOString();
     return {
       _links: { _self: self, assets: `${self}/assets/`, thumbnail: `${self}/thumb` },
@@ -391,34 +421,14 @@ export class DataApi {
 
   #page(url: URL, all: Json[], response: ServerResponse, member: string, more: Json = {}): void {
     const size = Math.max(Number(url.searchParams.get("_page_size") ?? this.pageSize), 1);
-    const page = Math.max(Number(url.searchParams.get("_page") ?? 1), 1);
-    const at = (number: number) => {
-      const link = new URL(url);
-      link.searchParams.set("_page", String(number));
-      return this.paging === "relative" ? link.pathname + link.search : link.href;
-    };
-    if (this.paging === "empty page" && !url.searchParams.has("_after")) {
-      const link = new URL(url);
-      link.searchParams.set("_after", "nothing");
-      return sendJson(response, 200, { _links: { _next: link.href }, ...more, [member]: [] });
-    }
-    if (this.paging === "circle" && page * size >= all.length) {
-      return sendJson(response, 200, {
-        _links: { _next: at(1) },
-        ...more,
-        [member]: all.slice((page - 1) * size, page * size),
-      });
-    }
-    sendJson(response, 200, {
-      _links: {
-        _first: at(1),
-        _self: at(page),
-        ...(page * size < all.length ? { _next: at(page + 1) } : {}),
-      },
-      ...more,
-      [member]: all.slice((page - 1) * size, page * size),
-    });
+    const { paging } = this;
+    sendPage(url, all, response, { member, more, paging, size, style: "_links._next" });
   }
+}
+
+/** Tells whether a path is one of links that are credentials themselves. */
+export function isDownload(path: string): boolean {
+  return path === "/data/v1/download" || path === "/compute/ops/download";
 }
 
 /** Tells whether an item fulfils a filter, as far as this API knows filters; the others let all through. */
@@ -435,7 +445,8 @@ function fulfils(properties: Json, { config, field_name, type }: Json): boolean 
     (lt === undefined || value < read(lt)) && (lte === undefined || value <= read(lte));
 }
 
-function compare(one: unknown, other: unknown): number {
+/** Compares two values as texts. */
+export function compare(one: unknown, other: unknown): number {
   const [a, b] = [String(one ?? ""), String(other ?? "")];
   return a < b ? -1 : a > b ? 1 : 0;
 }

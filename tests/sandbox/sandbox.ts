@@ -24,7 +24,8 @@ import {
   noteServers,
   type ServerGroup,
 } from "../_support/watch.ts";
-import { DataApi } from "./data_api.ts";
+import { DataApi, isDownload } from "./data_api.ts";
+import { OrdersApi } from "./orders_api.ts";
 import { Storage } from "./storage.ts";
 import { listen, type Listening, readBody, sendJson } from "./http_server.ts";
 
@@ -169,6 +170,8 @@ export interface Sandbox {
   readonly counters: AuthorizationServerCounters;
   /** The data, and tokens to refuse. */
   readonly api: DataApi;
+  /** The orders. */
+  readonly orders: OrdersApi;
   /** The bytes of the assets, and what goes wrong with them. */
   readonly storage: Storage;
   /** Answers the next `times` requests of `kind` with `fault`; other hooks come after it. */
@@ -204,9 +207,9 @@ function kindOf(server: LoggedRequest["server"], path: string): RequestKind {
   if (server === "api") {
     return path === "/environment.json" || path === "/clients.json"
       ? "environment"
-      : path === "/data/v1/download"
+      : isDownload(path)
       ? "download"
-      : path.startsWith("/data/")
+      : /^\/(data|compute)\//.test(path)
       ? "api"
       : "other";
   }
@@ -493,7 +496,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       searches,
       items,
     );
-    storage = new Storage(api.file, closing.signal);
+    const orders = new OrdersApi(api);
+    api.rooms.push(orders);
+    const { file } = api;
+    storage = new Storage((path) => orders.file(path) ?? file(path), closing.signal);
     Object.assign(api, { storage, storageOrigin });
     publicInfo = {
       ...environment,
@@ -514,6 +520,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       log,
       counters,
       api,
+      orders,
       storage,
       failNext(kind: RequestKind, fault: Fault, times = 1): void {
         failing.push({ kind, fault, times });

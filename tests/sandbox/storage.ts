@@ -12,8 +12,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import { noteSecret } from "../_support/watch.ts";
 
-/** A file whose bytes follow from its seed. */
+/** A file whose bytes follow from its seed, unless it has a text. */
 export interface StoredFile {
+  /** What is in it. */
+  readonly text?: string;
   /** Name that the storage gives it. */
   readonly name: string;
   /** Media type. */
@@ -60,8 +62,10 @@ const PART = 64 << 10;
 const MODIFIED = "Wed, 01 Jan 2025 00:00:00 GMT";
 
 /** The bytes of a file from `start` on. */
-export function bytesOf({ seed, size }: StoredFile, start = 0, length = size): Uint8Array {
+export function bytesOf(file: StoredFile, start = 0, length = file.size): Uint8Array {
+  const { seed, size, text } = file;
   const end = Math.min(start + length, size);
+  if (text !== undefined) return new TextEncoder().encode(text).subarray(start, end);
   const first = start >> 2;
   const words = new Uint32Array(Math.max(((end + 3) >> 2) - first, 0));
   for (let index = 0; index < words.length; index++) {
@@ -77,11 +81,12 @@ const digests = new Map<string, string>();
 /** A digest of a file's bytes, in hexadecimal digits. */
 export function digestOf(file: StoredFile, algorithm: "md5" | "sha256" = "md5"): string {
   const key = `${algorithm} ${file.seed} ${file.size}`;
-  let digest = digests.get(key);
+  let digest = file.text === undefined ? digests.get(key) : undefined;
   if (digest === undefined) {
     const hash = createHash(algorithm);
     for (let at = 0; at < file.size; at += 1 << 20) hash.update(bytesOf(file, at, 1 << 20));
-    digests.set(key, digest = hash.digest("hex"));
+    digest = hash.digest("hex");
+    if (file.text === undefined) digests.set(key, digest);
   }
   return digest;
 }
@@ -116,6 +121,8 @@ export class Storage {
   readonly counters: StorageCounters = { authorizations: 0, bytes: 0, bodies: 0, mostAtOnce: 0 };
   /** What may answer in its place; `undefined`: it answers itself. */
   fault: ((url: URL) => number | undefined) | undefined;
+  /** Whether a bit of the next body of a file flips on its way. */
+  flips: ((path: string) => boolean) | undefined;
   readonly #links = new Map<string, { path: string; expiresAt: number }>();
   readonly #files: (path: string) => StoredFile | undefined;
   readonly #closing: AbortSignal;
@@ -153,10 +160,15 @@ export class Storage {
     if (link.expiresAt <= Date.now()) return refuse(this.settings.expiredStatus, "ExpiredToken");
     const file = this.#files(path);
     if (file === undefined) return refuse(404, "NoSuchKey");
-    await this.#send(request, response, file);
+    await this.#send(request, response, file, this.flips?.(path) === true);
   }
 
-  async #send(request: IncomingMessage, response: ServerResponse, file: StoredFile): Promise<void> {
+  async #send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    file: StoredFile,
+    flips: boolean,
+  ): Promise<void> {
     const { disposition, gzip, hasLength, ranges, validator } = this.settings;
     const etag = `"${file.seed.toString(16)}-${file.size}"`;
     const headers: Record<string, string> = {
@@ -209,6 +221,7 @@ export class Storage {
     try {
       for (let at = start; at < until && !response.destroyed; at += PART) {
         const part = bytesOf(file, at, Math.min(PART, until - at));
+        if (flips && at === start) part[0]! ^= 1;
         this.counters.bytes += part.length;
         if (!response.write(part)) await this.#drained(response);
         if (this.settings.pauseMs > 0) await this.#pause(this.settings.pauseMs);
