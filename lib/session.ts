@@ -138,7 +138,11 @@ export const DataClient: ClientClass<DataAPI> = lazily(
   async () => (await import("./clients/data.ts")).DataAPI,
 );
 
-/** The clients, by the names that a {@linkcode Session} and a {@linkcode Planet} have for them. */
+/**
+ * The clients, by the names that a {@linkcode Session} and a {@linkcode Planet} have for them.
+ *
+ * @category Call APIs
+ */
 export interface Clients {
   /** The Data API: saved searches, quick searches, items, assets. */
   readonly data: DataAPI;
