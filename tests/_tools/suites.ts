@@ -51,10 +51,10 @@ export function testFiles(deep: boolean, names: readonly string[] = []): string[
     : all.filter((file) => names.some((name) => file.includes(name.replace(/^\.\//, ""))));
 }
 
-/** Runs a command, shows its output and returns it. */
+/** Runs a command, shows its output (with a `label`: in whole lines that begin with it) and returns it. */
 export async function run(
   command: readonly string[],
-  options: { quiet?: boolean; env?: Record<string, string> } = {},
+  options: { quiet?: boolean; label?: string; env?: Record<string, string> } = {},
 ): Promise<{ code: number; output: string }> {
   const [program = "", ...args] = command;
   const child = new Deno.Command(program, {
@@ -65,15 +65,27 @@ export async function run(
     stderr: "piped",
     env: { NO_COLOR: "1", ...options.env },
   }).spawn();
+  const { quiet = false, label } = options;
+  const show = async (bytes: Uint8Array) => {
+    for (let sent = 0; !quiet && sent < bytes.length;) {
+      sent += await Deno.stdout.write(bytes.subarray(sent));
+    }
+  };
   let output = "";
   const drain = async (stream: ReadableStream<Uint8Array>) => {
     const decoder = new TextDecoder();
+    let line = "";
     for await (const chunk of stream) {
-      output += decoder.decode(chunk, { stream: true });
-      for (let sent = 0; !options.quiet && sent < chunk.length;) {
-        sent += await Deno.stdout.write(chunk.subarray(sent));
+      const text = decoder.decode(chunk, { stream: true });
+      output += text;
+      if (label === undefined) await show(chunk);
+      else {
+        const lines = (line + text).split("\n");
+        line = lines.pop() ?? "";
+        for (const whole of lines) await show(new TextEncoder().encode(`${label}${whole}\n`));
       }
     }
+    if (line !== "") await show(new TextEncoder().encode(`${label}${line}\n`));
   };
   const [status] = await Promise.all([child.status, drain(child.stdout), drain(child.stderr)]);
   return { code: status.code, output };
@@ -201,8 +213,12 @@ async function nodeWorld(
   return { node, env: { NODE_OPTIONS, PATH } };
 }
 
-/** Runs `files` on one runtime. A suite that ran nothing has failed. */
-export async function runSuite(runtime: Runtime, files: string[]): Promise<SuiteResult> {
+/** Runs `files` on one runtime, its lines marked if asked. A suite that ran nothing has failed. */
+export async function runSuite(
+  runtime: Runtime,
+  files: string[],
+  label?: string,
+): Promise<SuiteResult> {
   const start = await locate(runtime);
   if (typeof start === "string") {
     return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
@@ -214,7 +230,10 @@ export async function runSuite(runtime: Runtime, files: string[]): Promise<Suite
   const own = runtime === "node" && world !== undefined;
   const { code, output } = await run(
     testCommand(runtime, own ? [world.node] : start, files),
-    { env: own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" } },
+    {
+      ...(label === undefined ? {} : { label }),
+      env: own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" },
+    },
   );
   const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
   const nothing = counts.passed + counts.failed + counts.skipped === 0;

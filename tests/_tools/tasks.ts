@@ -16,7 +16,7 @@ import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
 import { differences } from "./features.ts";
 import { PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
-import { run, runSuite, RUNTIMES, testFiles } from "./suites.ts";
+import { run, runSuite, type Runtime, RUNTIMES, type SuiteResult, testFiles } from "./suites.ts";
 
 const CONFIG = ["--config", LINKS_CONFIG];
 
@@ -34,9 +34,16 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
     console.log(`No test files${names.length ? ` for ${names.join(", ")}` : ""}: nothing ran.`);
     return names.length === 0 && deep ? 0 : 1;
   }
-  const results = [];
-  for (const runtime of asked.length > 0 ? asked : RUNTIMES) {
-    results.push(await runSuite(runtime, files));
+  // Quick tests mostly wait, for each other's processes too: the runtimes run side by side. Deep ones
+  // want the machine for themselves.
+  const results: SuiteResult[] = [];
+  const runtimes = asked.length > 0 ? asked : RUNTIMES;
+  const sideBySide = !deep && runtimes.length > 1;
+  for (const runtime of sideBySide ? [] : runtimes) results.push(await runSuite(runtime, files));
+  if (sideBySide) {
+    const width = Math.max(...runtimes.map((runtime) => runtime.length));
+    const marked = (runtime: Runtime) => runSuite(runtime, files, `${runtime.padEnd(width)} | `);
+    results.push(...await Promise.all(runtimes.map(marked)));
   }
   console.log("");
   for (const { runtime, reasons } of results) {
