@@ -3,6 +3,7 @@
 Every request names the home folder and the variables that it is answered with.
 """
 
+import importlib
 import json
 import os
 import pathlib
@@ -168,12 +169,34 @@ def filters(request):
     return {"made": made}
 
 
-# The SDK asks Planet for these before a search; the sandbox has no such call.
+# The SDK asks Planet for these before a search or an order; the sandbox has no such call.
+ITEM_TYPES = ["PSScene", "SkySatScene", "REOrthoTile"]
+BUNDLES = ["analytic_udm2", "analytic_8b_udm2", "visual"]
 planet.specs.PRODUCT_BUNDLES.cache = {
-    "item_types": {"PSScene", "SkySatScene", "REOrthoTile"},
-    "bundles": {},
-    "bundle_names": [],
+    "item_types": set(ITEM_TYPES),
+    "bundles": {name: {"assets": {one: [] for one in ITEM_TYPES}} for name in BUNDLES},
+    "bundle_names": BUNDLES,
 }
+
+
+def made(value):
+    """An argument: what a function of the SDK makes (`$`), or as it is."""
+    if isinstance(value, list):
+        return [made(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$" not in value:
+        return {name: made(one) for name, one in value.items()}
+    module, name = value["$"].split(".")
+    function = getattr(importlib.import_module(f"planet.{module}"), name)
+    return function(*made(value.get("args", [])), **made(value.get("options", {})))
+
+
+def plain(value):
+    """A result as JSON has it."""
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, pathlib.Path) else value
 
 
 async def one_call(client, method, args, options):
@@ -184,22 +207,32 @@ async def one_call(client, method, args, options):
         asset = await client.get_asset(*options.pop("ready"))
         await client.activate_asset(asset)
         args = [await client.wait_asset(asset, delay=0), *args]
+    if "result_of" in options:
+        order = await client.get_order(options.pop("result_of"))
+        args = [order["_links"]["results"][0]["location"], *args]
     if method == "validate_checksum":
-        return client.validate_checksum(args[0], pathlib.Path(args[1]))
+        places = [pathlib.Path(one) if isinstance(one, str) and "/" in one else one for one in args]
+        return client.validate_checksum(*places)
     states = []
-    if method == "wait_asset":
+    if method in ("wait", "wait_asset"):
         options = {**options, "callback": states.append}
     if method == "download_asset":
-        options = {**options, "progress_bar": False, "directory": pathlib.Path(options["directory"])}
+        options = {**options, "progress_bar": False}
+    if "directory" in options:
+        options = {**options, "directory": pathlib.Path(options["directory"])}
     result = getattr(client, method)(*args, **options)
     if hasattr(result, "__aiter__"):
         return [one async for one in result]
     result = await result
-    return str(result) if isinstance(result, pathlib.Path) else result
+    return [result, states] if method == "wait" else plain(result)
 
 
 loop = asyncio.new_event_loop()
 clients = {}
+CLASSES = {
+    "data": planet.DataClient,
+    "orders": planet.OrdersClient,
+}
 
 
 async def answered(request):
@@ -207,16 +240,17 @@ async def answered(request):
     client = clients.get(request["base"])
     if client is None:
         session = planet.Session(auth=planet.Auth.from_key(request["key"]))
-        client = clients[request["base"]] = planet.DataClient(session, base_url=request["base"])
+        kind = CLASSES[request["client"]]
+        client = clients[request["base"]] = kind(session, base_url=request["base"])
     method, args, options = request["ask"]
     try:
-        return {"result": await one_call(client, method, args, dict(options))}
+        return {"result": await one_call(client, method, made(args), made(options))}
     except exceptions.PlanetError as error:
         return {"error": type(error).__name__}
 
 
-def data_call(request):
-    """Calls the Data API."""
+def client_call(request):
+    """Calls an API by its client."""
     return loop.run_until_complete(answered(request))
 
 
@@ -232,7 +266,7 @@ def asked_before(request):
     planet.specs.PRODUCT_BUNDLES.cache = None
     httpx.get = refuse
     try:
-        data_call(request)
+        client_call(request)
     except planet.specs.FetchBundlesSpecError:
         pass
     finally:

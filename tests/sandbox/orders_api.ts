@@ -111,7 +111,7 @@ export class OrdersApi implements ApiRoom {
       const found = { products: [{ message: "This field is required." }] };
       return sendJson(response, 400, { field: found, general: [] });
     }
-    const id = crypto.randomUUID();
+    const id = `00000000-0000-4000-8000-${String(this.orders.size + 1).padStart(12, "0")}`;
     const now = new Date(Date.now() + this.orders.size).toISOString();
     const self = `${this.#data.origin}${this.prefix}orders/v2/${id}`;
     const shown = {
