@@ -62,10 +62,12 @@ test("every example in the documents runs", () =>
       await mkdir(join(home.path, "deno"));
       const flags = ["--doc", "--no-check", "--no-prompt", "--unstable-kv", "-A"];
       const preload = ["--preload", join(ROOT, "tests/docs/preload.ts")];
+      const config = join(ROOT, LINKS_CONFIG);
+      const files = documents().map((name) => join(ROOT, name));
       const { code, output } = await runCommand(
-        [Deno.execPath(), "test", "--config", LINKS_CONFIG, ...flags, ...preload, ...documents()],
+        [Deno.execPath(), "test", "--config", config, ...flags, ...preload, ...files],
         {
-          cwd: ROOT,
+          cwd: home.path,
           env: {
             HOME: home.path,
             DENO_DIR: join(home.path, "deno"),
