@@ -1,17 +1,43 @@
 // A small command line tool: login [--device], logout, whoami, token, searches, search, download.
-// State is in ~/.planet, as the planet command line has it.
+// State is in ~/.planet, as the planet command line has it; with --keychain, which each command then
+// needs, encrypted in ~/.my-planet, by a key in the keychain of the system.
 // bun run examples/bun_cli.ts login
 // As one file: bun build --compile --outfile my-planet examples/bun_cli.ts
+import { homedir } from "node:os";
 import process from "node:process";
-import { Auth, dataFilter, Planet, PlanetError, terminalProgress } from "../mod.ts";
-import { callbackUrl, clientId, environment } from "./_environment.ts";
+import {
+  Auth,
+  dataFilter,
+  EncryptedStorage,
+  FileStorage,
+  Planet,
+  PlanetError,
+  terminalProgress,
+} from "../mod.ts";
+import { callbackUrl, clientId, environment, sayAndEnd } from "./_environment.ts";
+import { keychainKey } from "./_keychain_key.ts";
 
-const USAGE = `Usage: my-planet login [--device] | logout | whoami | token | searches
+const USAGE = `Usage: my-planet [--keychain] login [--device] | logout | whoami | token | searches
        my-planet search ITEM_TYPE             ten images with a clear sky
        my-planet download ITEM_TYPE ITEM_ID ASSET_TYPE [FOLDER]`;
 
-const [command, ...flags] = process.argv.slice(2);
-const who = { clientId: clientId(), profileName: "example-bun-cli", environment };
+/** Where the key lies in the keychain. */
+const KEY = { service: "my-planet", account: "storage-key" };
+
+/** Files that only this program reads. */
+async function encrypted(): Promise<EncryptedStorage> {
+  const files = new FileStorage({ root: `${homedir()}/.my-planet` });
+  return new EncryptedStorage(files, await keychainKey(files, KEY));
+}
+
+const words = process.argv.slice(2);
+const [command, ...flags] = words.filter((word) => word !== "--keychain");
+const who = {
+  clientId: clientId(),
+  profileName: "example-bun-cli",
+  storageProvider: words.includes("--keychain") ? await encrypted().catch(sayAndEnd) : undefined,
+  environment,
+};
 const auth = flags.includes("--device")
   ? Auth.fromOAuthUserDeviceCode(who)
   : Auth.fromOAuthUserAuthCode({ ...who, callbackUrl });

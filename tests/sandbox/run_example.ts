@@ -113,11 +113,11 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
     "127.0.0.1:8000": "127.0.0.1:0",
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
+    "xdg-open": world.browser,
   };
   return line.replaceAll('"', "").split(" ").map((flag) => {
     const [option, values] = flag.split("=");
     if (values === undefined) return flag;
-    if (option === "--allow-run") return `${option}=${world.browser}`;
     const translated = values.split(",").map((value) =>
       hosts[value] ?? value.replace(/^\$HOME(?=\/|$)/, world.home)
     );
