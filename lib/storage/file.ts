@@ -379,7 +379,7 @@ export class FileStorage implements ObjectStorageProvider {
    * waits for the disk, one after the other. What else has to be known is found out during the first.
    */
   async #replace(tools: Tools, target: string, bytes: Uint8Array): Promise<void> {
-    const { all, dirname, files, keepOwner, randomName } = tools;
+    const { all, dirname, files, keepOwner, randomName, replaceFile } = tools;
     const lock = held.get(target);
     let neighbour = `${target}.${randomName()}.tmp`;
     try {
@@ -387,7 +387,7 @@ export class FileStorage implements ObjectStorageProvider {
       await files.create(neighbour, bytes);
       await all(files.sync(neighbour), keepOwner(files, neighbour, target), lock?.confirm());
       if (lock?.signal.aborted) throw lock.lose();
-      await files.rename(neighbour, target);
+      await replaceFile(files, neighbour, target);
     } catch (error) {
       await files.remove(neighbour, "file").catch(() => {});
       throw lock !== undefined && fileErrorCode(error) === "ENOENT" ? lock.lose(error) : error;

@@ -14,6 +14,7 @@ import { dirname } from "@std/path/dirname";
 import { join } from "@std/path/join";
 import { resolve } from "@std/path/resolve";
 import { AuthError } from "../errors.ts";
+import { operatingSystem, systemClock } from "../runtime.ts";
 import { fileErrorCode, isAbsent, type JsonObject, type JsonValue } from "./objects.ts";
 
 /** What is known of a file. */
@@ -185,7 +186,12 @@ export async function makeFolders(files: Files, folder: string, mode?: number): 
   for (let at = folder; at !== dirname(at); at = dirname(at)) {
     // What may not be looked at, above the folders that are permitted, is there.
     if (at !== folder && !files.mayLook(at)) break;
-    if (await files.exists(at)) break;
+    const there = await present(() => files.info(at));
+    // Windows says of what is below a file that it is not there.
+    if (there?.isFolder === false) {
+      throw Object.assign(new Error("not a folder"), { code: "ENOTDIR" });
+    }
+    if (there !== undefined) break;
     missing.unshift(at);
   }
   for (const one of missing) {
@@ -194,6 +200,27 @@ export async function makeFolders(files: Files, folder: string, mode?: number): 
       if (fileErrorCode(error) !== "EEXIST") throw error;
     });
     if (files.mayLook(dirname(one))) await files.syncFolder(dirname(one)).catch(() => {});
+  }
+}
+
+/**
+ * Gives a file the name of another one, which it replaces. Windows refuses that while a program such
+ * as Python, or a virus scanner, has the other one open: there it is tried again for a second.
+ */
+export async function replaceFile(
+  files: Files,
+  from: string,
+  to: string,
+  isWindows: boolean = operatingSystem() === "windows",
+): Promise<void> {
+  for (let wait = 10;; wait *= 2) {
+    try {
+      return await files.rename(from, to);
+    } catch (error) {
+      const mayPass = isWindows && ["EACCES", "EBUSY", "EPERM"].includes(fileErrorCode(error));
+      if (!mayPass || wait > 640) throw error;
+    }
+    await systemClock.sleep(wait);
   }
 }
 

@@ -168,7 +168,7 @@ test("FileStorage.save() names a file once the disk has it, and waits until the 
     const files = await openFiles();
     const before = { ...files };
     const steps: string[] = [];
-    const name = (path: string) => path.replace(/^.*\//, "").replace(/[0-9a-f]{32}/, "ID");
+    const name = (path: string) => path.replace(/^.*[/\\]/, "").replace(/[0-9a-f]{32}/, "ID");
     const slowly = async (path: string, work: Promise<void>) => {
       steps.push(`${name(path)} begun`);
       await work;

@@ -2,6 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { chmod, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { openFiles } from "../../lib/storage/file.ts";
+import { makeFolders, replaceFile } from "../../lib/storage/files.ts";
+import { fileErrorCode } from "../../lib/storage/objects.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 
@@ -45,3 +47,46 @@ test("Files.run() tells that there is no such program, or that it may not be run
     await remove();
   }
 }, { skip });
+
+/** What the system says of a file that is open elsewhere. */
+const inUse = (code: string) => Promise.reject(Object.assign(new Error("in use"), { code }));
+
+test("replaceFile() waits on Windows for a reader to close the file, and nowhere else", async () => {
+  const files = await openFiles();
+  for (const code of ["EACCES", "EBUSY", "EPERM"]) {
+    for (const isWindows of [true, false]) {
+      const answers = [inUse, inUse, () => Promise.resolve()];
+      const rename = () => answers.shift()!(code);
+      const outcome = await replaceFile({ ...files, rename }, "a", "b", isWindows)
+        .then(() => "replaced", fileErrorCode);
+      assertEquals([outcome, answers.length], isWindows ? ["replaced", 0] : [code, 2]);
+    }
+  }
+});
+
+test("replaceFile() gives up on Windows if the file stays open, or what is wrong is something else", async () => {
+  const files = await openFiles();
+  for (const [code, tries] of [["EBUSY", 8], ["ENOSPC", 1]] as const) {
+    let tried = 0;
+    const rename = () => (tried++, inUse(code));
+    const outcome = await replaceFile({ ...files, rename }, "a", "b", true).catch(fileErrorCode);
+    assertEquals([outcome, tried], [code, tries]);
+  }
+});
+
+test("makeFolders() says that a file lies in the place of a folder, as Windows does not", async () => {
+  const { path, remove } = await tempFolder();
+  try {
+    const files = await openFiles();
+    await writeFile(`${path}/file`, "");
+    // On Windows what is below a file is simply not there.
+    const info = (of: string) =>
+      of.startsWith(`${path}/file/`)
+        ? Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" }))
+        : files.info(of);
+    const outcome = await makeFolders({ ...files, info }, `${path}/file/a/b`).catch(fileErrorCode);
+    assertEquals(outcome, "ENOTDIR");
+  } finally {
+    await remove();
+  }
+});
