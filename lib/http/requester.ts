@@ -667,29 +667,30 @@ export class Limiter {
   ): Promise<T> {
     signal?.throwIfAborted();
     const since = this.#clock.now();
-    await this.#takePlace(signal);
+    let held = await this.#takePlace(signal);
     try {
-      await this.#takeStart(signal);
+      if (await this.#takeStart(signal)) held = true;
       signal?.throwIfAborted();
-      const ms = this.#clock.now() - since;
-      if (ms > 0) waited?.(ms);
+      if (held) waited?.(Math.max(0, this.#clock.now() - since));
       return await work();
     } finally {
       this.#leave();
     }
   }
 
-  async #takePlace(signal?: AbortSignal): Promise<void> {
+  /** Answers whether it had to wait, as `#takeStart()` does. */
+  async #takePlace(signal?: AbortSignal): Promise<boolean> {
     const { maxConcurrent } = this.#limits;
     if (maxConcurrent === 0 || this.#running < maxConcurrent) {
       this.#running++;
-      return;
+      return false;
     }
     // Whoever leaves hands the place on, so it is counted already.
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push(resolve);
     try {
       await abandonable(promise, signal);
+      return true;
     } catch (error) {
       const at = this.#waiting.indexOf(resolve);
       if (at >= 0) this.#waiting.splice(at, 1);
@@ -698,15 +699,16 @@ export class Limiter {
     }
   }
 
-  async #takeStart(signal?: AbortSignal): Promise<void> {
+  async #takeStart(signal?: AbortSignal): Promise<boolean> {
     const { requestsPerSecond } = this.#limits;
-    if (requestsPerSecond === 0) return;
+    if (requestsPerSecond === 0) return false;
     const now = this.#clock.now();
     const space = 1000 / requestsPerSecond;
     // A clock that was set back must not hold the next start up for hours.
     const start = Math.max(now, Math.min(this.#nextStartMs, now + space * (this.#running + 1)));
     this.#nextStartMs = start + space;
     if (start > now) await this.#clock.sleep(start - now, signal);
+    return start > now;
   }
 
   #leave(): void {

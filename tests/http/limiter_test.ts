@@ -27,6 +27,21 @@ test("Limiter gives callers at the same time starts one after the other", async 
   assertEquals(waits, [250, 500, 750]);
 });
 
+test("Limiter tells of a wait only where there was one, however long a start takes by the clock", async () => {
+  let now = 0;
+  const clock = { now: () => now++, sleep: (ms: number) => Promise.resolve(void (now += ms)) };
+  const told: number[] = [];
+  const free = new Limiter({ requestsPerSecond: 1_000, maxConcurrent: 1 }, clock);
+  for (let i = 0; i < 3; i++) {
+    await free.run(() => Promise.resolve(), undefined, (ms) => told.push(ms));
+  }
+  assertEquals(told, []);
+  const full = new Limiter({ requestsPerSecond: 0, maxConcurrent: 1 }, clock);
+  const run = () => full.run(() => Promise.resolve(), undefined, (ms) => told.push(ms));
+  await Promise.all([run(), run()]);
+  assertEquals(told.length, 1);
+});
+
 test("Limiter does not wait for hours after the clock was set back", async () => {
   const clock = fakeClock({ now: 86_400_000 });
   const limiter = new Limiter({ requestsPerSecond: 10, maxConcurrent: 0 }, clock);
