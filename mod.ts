@@ -187,16 +187,32 @@ export {
   KvStorage,
   type KvStorageOptions,
   MemoryStorage,
+  redisStore,
+  SharedStorage,
+  type SharedStorageOptions,
+  sqlStore,
+  type SqlStoreOptions,
   type StorageKey,
 } from "./lib/storage/select.ts";
-export type { KvAtomic, KvEntry, KvKey, KvLike } from "./lib/storage/kv_engine.ts";
+export type {
+  KvAtomic,
+  KvEntry,
+  KvKey,
+  KvLike,
+  RedisLike,
+  RedisSend,
+  SqlLike,
+  SqlQuery,
+} from "./lib/storage/engines.ts";
 export { FileStorage, type FileStorageOptions } from "./lib/storage/file.ts";
 export { defaultStorage } from "./lib/storage/select.ts";
 export type {
+  CompareAndSetStore,
   JsonObject,
   JsonValue,
   Lease,
   LockOptions,
   ObjectStorageProvider,
+  Versioned,
 } from "./lib/storage/objects.ts";
 export type { LoginUI } from "./lib/terminal/ui.ts";

@@ -80,6 +80,52 @@ export interface ObjectStorageProvider {
   ): Promise<T>;
 }
 
+/**
+ * A value, and the version that a conditional write of it names.
+ *
+ * @category Storage
+ */
+export interface Versioned {
+  /** The value. */
+  readonly value: string;
+  /** Its version, which never repeats while the content differs: an ETag, a row's version. */
+  readonly version: string;
+}
+
+/**
+ * A store that can compare and set (optimistic concurrency; RFC 9110 §13 calls it If-Match).
+ *
+ * What `SharedStorage` needs of an engine. A method that rejects says "not known": the write may
+ * have happened. Nothing is ever asked to expire.
+ *
+ * @category Storage
+ */
+export interface CompareAndSetStore {
+  /** The newest value: no cache, no replica. `undefined` where there is none. */
+  get(key: string): Promise<Versioned | undefined>;
+  /**
+   * Writes if the stored version is `expected` (`undefined`: if nothing is stored). Resolves with
+   * the new version, or `undefined` where that was not so.
+   */
+  set(key: string, value: string, expected: string | undefined): Promise<string | undefined>;
+  /**
+   * Removes if the version is `expected`; `false` where that was not so. Leave it out where the
+   * engine does not keep to that condition: an empty record then stays.
+   */
+  delete?(key: string, expected: string): Promise<boolean>;
+  /** Lists the keys that begin with `prefix`, in no particular order. */
+  list?(prefix: string): AsyncIterable<string>;
+}
+
+/** What the library's own engines say of themselves. */
+export const TRAITS: unique symbol = Symbol("traits");
+
+/** Name of an engine, for messages, and the most bytes that it holds in one value. */
+export interface Traits {
+  readonly name: string;
+  readonly maxBytes?: number;
+}
+
 /** A store, and why it is this one. */
 export interface ChosenStorage {
   /** The store. */

@@ -18,21 +18,23 @@ import {
 } from "../runtime.ts";
 import { profileKey } from "../setup.ts";
 import { FileStorage, openFiles } from "./file.ts";
-import type { KvEngine, KvEntry, KvKey, KvLike } from "./kv_engine.ts";
+import type { KvLike, RedisLike, SqlLike } from "./engines.ts";
 import {
   checkKey,
   checkObject,
   checkPrefix,
   type ChosenStorage,
-  corrupt,
+  type CompareAndSetStore,
   type JsonObject,
   type Lease,
   type LockOptions,
   notFound,
   type ObjectStorageProvider,
-  parseObject,
+  TRAITS,
+  type Traits,
   Turns,
 } from "./objects.ts";
+import type { SharedEngine } from "./shared_engine.ts";
 
 interface Entry {
   readonly text: string;
@@ -145,6 +147,251 @@ export class MemoryStorage implements ObjectStorageProvider {
 }
 
 /**
+ * Options of a {@linkcode SharedStorage}: how it uses its store.
+ *
+ * @category Storage
+ */
+export interface SharedStorageOptions {
+  /** What every key in the store begins with; default nothing. */
+  prefix?: string | undefined;
+  /**
+   * How long a lock may stand still before others take it, in milliseconds; at least 1,000, default
+   * 10,000. All programs that share the store must name the same. A holder writes ten times in it.
+   */
+  leaseMs?: number | undefined;
+}
+
+/**
+ * Keeps JSON objects in any store that can compare and set: Redis, Postgres, S3, a Durable Object.
+ *
+ * Programs on any number of machines share one renewal: the lock and the object are one record, so
+ * that the save of a holder that was displaced is refused. The store is asked nothing but to write
+ * if a value is still the same; before its first write, {@linkcode SharedStorage} finds out whether
+ * it keeps to that, and refuses a store that does not (`storage_failed`).
+ *
+ * What no lock protects: a store that forgets an acknowledged write (see {@linkcode redisStore}), and
+ * a program that stands still between its last look at the lock and its request for a token.
+ *
+ * @category Storage
+ *
+ * @example One session for all machines, over Redis
+ * ```ts ignore
+ * import { Auth, redisStore, SharedStorage } from "@planet-community/planet";
+ *
+ * const auth = Auth.fromOAuthM2M({
+ *   clientId: "my-client-id",
+ *   clientSecret: "my-client-secret",
+ *   storageProvider: new SharedStorage(redisStore(Bun.redis)),
+ * });
+ * await auth.accessToken();
+ * ```
+ */
+export class SharedStorage implements ObjectStorageProvider {
+  readonly #store: CompareAndSetStore;
+  readonly #prefix: string;
+  readonly #leaseMs: number;
+  #opened: Promise<SharedEngine> | undefined;
+
+  /** Lists the keys that begin with `prefix`; there where the store can. */
+  readonly list?: (prefix: string) => AsyncIterable<string>;
+
+  /**
+   * Uses `store`; nothing is read or written yet.
+   *
+   * @throws {TypeError} where the store lacks `get()` or `set()`, or an option is wrong.
+   */
+  constructor(store: CompareAndSetStore, options: SharedStorageOptions = {}) {
+    const { prefix = "", leaseMs = 10_000 } = options;
+    for (const method of ["get", "set"] as const) {
+      if (typeof store?.[method] !== "function") {
+        throw new TypeError(`Pass a CompareAndSetStore: it must have the method ${method}().`);
+      }
+    }
+    if (typeof prefix !== "string") throw new TypeError("prefix must be a string.");
+    if (!(leaseMs >= 1_000 && leaseMs < 2 ** 31)) {
+      throw new TypeError("leaseMs must be a number of milliseconds, 1,000 or more.");
+    }
+    this.#store = store;
+    this.#prefix = prefix;
+    this.#leaseMs = leaseMs;
+    if (typeof store.list === "function") this.list = (start) => this.#list(start);
+  }
+
+  /** Reads an object; `undefined` where there is none. */
+  async load(key: string): Promise<JsonObject | undefined> {
+    return await (await this.#engine(key)).load(key);
+  }
+
+  /**
+   * Writes an object whole, or not at all.
+   *
+   * While `withLock()` runs for the key on this store, the write is part of that lock: if the lock is
+   * lost, nothing is written, and the error says so. An error of another kind may come after a write
+   * that happened.
+   */
+  async save(key: string, value: JsonObject): Promise<void> {
+    checkKey(key);
+    checkObject(key, value);
+    // As it is at the time of the call.
+    const copy = JSON.parse(JSON.stringify(value));
+    await (await this.#engine(key)).save(key, copy);
+  }
+
+  /** Tells whether there is an object. */
+  async exists(key: string): Promise<boolean> {
+    return await (await this.#engine(key)).exists(key);
+  }
+
+  /** Time of the last write by the clock of the program that wrote, in epoch milliseconds. */
+  async mtime(key: string): Promise<number> {
+    return await (await this.#engine(key)).mtime(key);
+  }
+
+  /**
+   * Gives an object another key, replacing what was there. These are two steps: a program that ends
+   * between them leaves both objects.
+   */
+  async rename(from: string, to: string): Promise<void> {
+    checkKey(to);
+    await (await this.#engine(from)).rename(from, to);
+  }
+
+  /** Removes an object, if there is one. */
+  async delete(key: string): Promise<void> {
+    await (await this.#engine(key)).delete(key);
+  }
+
+  /**
+   * Runs `body` while no other program that shares the store runs one for `key`.
+   *
+   * Waits 30 seconds unless `timeoutMs` says otherwise. The lock of a program that died, or stands
+   * still, is taken after `leaseMs`.
+   *
+   * @throws {AuthError} `lock_timeout` naming the key.
+   */
+  async withLock<T>(
+    key: string,
+    body: (lease: Lease) => Promise<T>,
+    options: LockOptions = {},
+  ): Promise<T> {
+    return await (await this.#engine(key)).withLock(key, body, options);
+  }
+
+  /** What `JSON.stringify()` shows: the kind of store, never what it holds. */
+  toJSON(): JsonObject {
+    return { storage: "shared", prefix: this.#prefix };
+  }
+
+  async *#list(prefix: string): AsyncIterable<string> {
+    checkPrefix(prefix);
+    yield* (await this.#engine()).list(prefix);
+  }
+
+  async #engine(key?: string): Promise<SharedEngine> {
+    if (key !== undefined) checkKey(key);
+    return await (this.#opened ??= import("./shared_engine.ts")
+      .then(({ SharedEngine }) => new SharedEngine(this.#store, this.#prefix, this.#leaseMs)));
+  }
+}
+
+/** An engine of the library over a client, loaded at the first call. */
+function loaded(
+  client: unknown,
+  traits: Traits,
+  open: (engines: typeof import("./engines.ts")) => Required<CompareAndSetStore>,
+): CompareAndSetStore {
+  if (!client || !/^[fo]/.test(typeof client)) {
+    throw new TypeError(`Pass a client of ${traits.name}, or a function that sends to it.`);
+  }
+  let opened: Promise<Required<CompareAndSetStore>> | undefined;
+  const engine = () => opened ??= import("./engines.ts").then(open);
+  const store: Required<CompareAndSetStore> & { readonly [TRAITS]: Traits } = {
+    [TRAITS]: traits,
+    get: async (key) => await (await engine()).get(key),
+    set: async (...write) => await (await engine()).set(...write),
+    delete: async (...drop) => await (await engine()).delete(...drop),
+    async *list(prefix) {
+      yield* (await engine()).list(prefix);
+    },
+  };
+  return store;
+}
+
+/**
+ * Redis or Valkey as the store of a {@linkcode SharedStorage}, over your own client: `Bun.redis`, one of
+ * `redis` or `ioredis`, or a function that sends one command (`(...words) => answer`).
+ *
+ * The condition is a script of a few lines at one key, so Redis Cluster serves too (there, what
+ * `listProfiles()` finds is what one node has).
+ *
+ * **What Redis forgets.** By default it loses acknowledged writes at a crash (snapshots only), at a
+ * failover (replication is asynchronous) and where memory is short (`allkeys-…` policies evict
+ * sessions). A lost write can cost a person a new sign-in; a service account asks for one more token.
+ * So: an instance of its own with `appendonly yes` and `maxmemory-policy noeviction`; without a
+ * replica that is promoted by itself, or with the risk known.
+ *
+ * @category Storage
+ *
+ * @example
+ * ```ts ignore
+ * import { redisStore, SharedStorage } from "@planet-community/planet";
+ *
+ * new SharedStorage(redisStore(Bun.redis)); // Bun
+ * new SharedStorage(redisStore(await createClient({ url }).connect())); // npm:redis
+ * new SharedStorage(redisStore(new Redis(url))); // npm:ioredis
+ * ```
+ * @throws {TypeError} where `client` is none of these.
+ */
+export function redisStore(client: RedisLike): CompareAndSetStore {
+  return loaded(client, { name: "Redis" }, ({ redis }) => redis(client));
+}
+
+/**
+ * Options of {@linkcode sqlStore}: how it uses its database.
+ *
+ * @category Storage
+ */
+export interface SqlStoreOptions {
+  /** Name of the table, with its schema if need be; default `planet_sessions`. */
+  table?: string | undefined;
+}
+
+/**
+ * Postgres as the store of a {@linkcode SharedStorage}, over your own client: `Bun.sql`, one of
+ * `postgres`, a pool of `pg`, or a function that runs one statement with `$1` parameters and resolves
+ * with its rows. Each write is one statement, right at every isolation level and behind a pooler.
+ *
+ * The table is yours to make, once:
+ *
+ * ```sql
+ * CREATE TABLE planet_sessions (key text PRIMARY KEY, value text NOT NULL, version text NOT NULL)
+ * ```
+ *
+ * **What Postgres forgets.** Nothing that it acknowledged, with `synchronous_commit` on (the default).
+ * With it off, a crash loses the last commits; an asynchronous standby that is promoted lacks them.
+ * A replica must not answer the reads.
+ *
+ * @category Storage
+ *
+ * @example
+ * ```ts ignore
+ * import { SharedStorage, sqlStore } from "@planet-community/planet";
+ *
+ * new SharedStorage(sqlStore(Bun.sql)); // Bun
+ * new SharedStorage(sqlStore(postgres(url))); // npm:postgres
+ * new SharedStorage(sqlStore(new pg.Pool({ connectionString }))); // npm:pg
+ * ```
+ * @throws {TypeError} where `client` is none of these, or `table` is no plain name.
+ */
+export function sqlStore(client: SqlLike, options: SqlStoreOptions = {}): CompareAndSetStore {
+  const { table = "planet_sessions" } = options;
+  if (!/^([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/i.test(table)) {
+    throw new TypeError("table must be a plain name.");
+  }
+  return loaded(client, { name: "Postgres" }, ({ sql }) => sql(client, table));
+}
+
+/**
  * Options of a {@linkcode KvStorage}: how it uses its database.
  *
  * @category Storage
@@ -154,16 +401,14 @@ export interface KvStorageOptions {
   prefix?: readonly string[] | undefined;
 }
 
-/** Largest value of a Deno KV database, in bytes. */
-const MAX_BYTES = 65_536;
-
 /**
- * Keeps JSON objects in a Deno KV database that the caller opens and closes.
+ * Keeps JSON objects in a Deno KV database that the caller opens and closes: a
+ * {@linkcode SharedStorage} over it.
  *
  * For all isolates of an edge function, and for processes that share a database file or a KV Connect
  * server: they share one renewal. `@deno/kv` under Bun and Node fits too. A value holds at most
- * 64 KiB; more is a `storage_failed`. Deno makes the database file readable by everybody: make it
- * first, empty, with mode 0600, or use {@linkcode EncryptedStorage}.
+ * 64 KiB, lock included; more is a `storage_failed`. Deno makes the database file readable by
+ * everybody: make it first, empty, with mode 0600, or use {@linkcode EncryptedStorage}.
  *
  * @category Storage
  *
@@ -181,10 +426,8 @@ const MAX_BYTES = 65_536;
  * kv.close();
  * ```
  */
-export class KvStorage implements ObjectStorageProvider {
-  readonly #kv: KvLike;
+export class KvStorage extends SharedStorage {
   readonly #prefix: readonly string[];
-  #opened: Promise<KvEngine> | undefined;
 
   /** Uses `kv` under `prefix`; nothing is read or written yet. */
   constructor(kv: KvLike, options: KvStorageOptions = {}) {
@@ -200,146 +443,17 @@ export class KvStorage implements ObjectStorageProvider {
     if (!Array.isArray(prefix) || prefix.some((part) => typeof part !== "string")) {
       throw new TypeError("prefix must be an array of strings.");
     }
-    this.#kv = kv;
-    this.#prefix = [...prefix];
-  }
-
-  /** Reads an object; `undefined` where there is none. */
-  async load(key: string): Promise<JsonObject | undefined> {
-    const { value } = await this.#read(key);
-    return value === null ? undefined : parseObject(where(key), bytesOf(key, value).slice(HEADER));
-  }
-
-  /**
-   * Writes an object whole, or not at all; up to 64 KiB.
-   *
-   * While `withLock()` runs for the key on this store, the write is part of
-   * that lock: if the lock is lost, nothing is written.
-   */
-  async save(key: string, value: JsonObject): Promise<void> {
-    const path = this.#path(key);
-    checkObject(key, value);
-    const bytes = new TextEncoder().encode(JSON.stringify(value));
-    const stored = new Uint8Array(HEADER + bytes.length);
-    new DataView(stored.buffer).setFloat64(0, Date.now());
-    stored.set(bytes, HEADER);
+    const parts = [...prefix];
     // The database counts a few bytes of its own.
-    if (stored.length > MAX_BYTES - 64) {
-      throw new AuthError(
-        "storage_failed",
-        `Ask for fewer scopes, or use files: ${where(key)} would take ${stored.length} bytes, ` +
-          `and Deno KV holds at most ${MAX_BYTES} in one value. Nothing was written.`,
-      );
-    }
-    await (await this.#engine()).commit("write", key, [key], (atomic) => atomic.set(path, stored));
-  }
-
-  /** Tells whether there is an object. */
-  async exists(key: string): Promise<boolean> {
-    return (await this.#read(key)).value !== null;
-  }
-
-  /** Time of the last write, in epoch milliseconds. */
-  async mtime(key: string): Promise<number> {
-    const { value } = await this.#read(key);
-    if (value === null) throw notFound(key);
-    const bytes = bytesOf(key, value);
-    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat64(0);
-  }
-
-  /** Gives an object another key, replacing what was there. */
-  async rename(from: string, to: string): Promise<void> {
-    const [source, target] = [this.#path(from), this.#path(to)];
-    for (let attempt = 0; attempt < MOST_MOVES; attempt++) {
-      const { value, versionstamp } = await this.#read(from);
-      if (value === null) throw notFound(from);
-      if (from === to) return;
-      const moved = await (await this.#engine()).commit(
-        "rename",
-        from,
-        [from, to],
-        (atomic) => atomic.check({ key: source, versionstamp }).delete(source).set(target, value),
-        true,
-      );
-      if (moved) return;
-    }
-    throw new AuthError(
-      "storage_failed",
-      `Try again: others kept changing ${where(from)} while it was renamed.`,
-    );
-  }
-
-  /** Removes an object, if there is one. */
-  async delete(key: string): Promise<void> {
-    const path = this.#path(key);
-    await (await this.#engine()).commit("delete", key, [key], (atomic) => atomic.delete(path));
-  }
-
-  /** Lists the keys that begin with `prefix`. */
-  async *list(prefix: string): AsyncIterable<string> {
-    checkPrefix(prefix);
-    const found = await (await this.#engine()).guard("list", prefix, async () => {
-      const keys: string[] = [];
-      for await (const { key } of this.#kv.list({ prefix: [...this.#prefix, "data"] })) {
-        const name = key[key.length - 1];
-        if (typeof name === "string" && name.startsWith(prefix)) keys.push(name);
-      }
-      return keys;
-    });
-    yield* found;
-  }
-
-  /**
-   * Runs `body` while no other program that shares the database runs one for `key`.
-   *
-   * Waits 30 seconds unless `timeoutMs` says otherwise. The lock of a program
-   * that died, or stands still, is taken after 10 seconds.
-   *
-   * @throws {AuthError} `lock_timeout` naming the key.
-   */
-  async withLock<T>(
-    key: string,
-    body: (lease: Lease) => Promise<T>,
-    options: LockOptions = {},
-  ): Promise<T> {
-    checkKey(key);
-    return await (await this.#engine()).withLock(key, body, options);
+    const traits = { name: "Deno KV", maxBytes: 65_536 - 64 };
+    super(loaded(kv, traits, (engines) => engines.kv(kv, parts)));
+    this.#prefix = parts;
   }
 
   /** What `JSON.stringify()` shows: the kind of store and its prefix. */
-  toJSON(): JsonObject {
+  override toJSON(): JsonObject {
     return { storage: "kv", prefix: [...this.#prefix] };
   }
-
-  #path(key: string): KvKey {
-    checkKey(key);
-    return [...this.#prefix, "data", key];
-  }
-
-  async #read(key: string): Promise<KvEntry> {
-    const path = this.#path(key);
-    return await (await this.#engine()).guard("read", key, () => this.#kv.get(path));
-  }
-
-  #engine(): Promise<KvEngine> {
-    return this.#opened ??= import("./kv_engine.ts")
-      .then(({ KvEngine }) => new KvEngine(this.#kv, this.#prefix));
-  }
-}
-
-/** How often a rename starts over because somebody else changed the object meanwhile. */
-const MOST_MOVES = 12;
-
-/** Bytes 0 to 7 of a value hold its time, the rest its JSON. */
-const HEADER = 8;
-
-function where(key: string): string {
-  return `"${key}" in Deno KV`;
-}
-
-function bytesOf(key: string, value: unknown): Uint8Array {
-  if (value instanceof Uint8Array && value.length >= HEADER) return value;
-  throw corrupt(where(key), "a value of another program");
 }
 
 /**

@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import type { KvLike } from "../../lib/storage/kv_engine.ts";
+import type { KvLike } from "../../lib/storage/engines.ts";
 import { loadExtra, missingExtra } from "../_tools/extra.ts";
 import { findRuntime } from "../sandbox/run_example.ts";
 import { noteServers } from "./watch.ts";

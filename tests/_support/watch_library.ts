@@ -12,8 +12,13 @@ import { Auth } from "../../lib/auth.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import { Planet, Session } from "../../lib/session.ts";
-import { EncryptedStorage, KvStorage, MemoryStorage } from "../../lib/storage/select.ts";
+import { DataClient, Planet, Session } from "../../lib/session.ts";
+import {
+  EncryptedStorage,
+  KvStorage,
+  MemoryStorage,
+  SharedStorage,
+} from "../../lib/storage/select.ts";
 import { FileStorage } from "../../lib/storage/file.ts";
 import { TokenSet } from "../../lib/token.ts";
 import {
@@ -126,13 +131,26 @@ function watchSessions(): void {
   }
 }
 
+/** The classes whose objects are looked at. */
+const CLASSES: readonly { readonly name: string; readonly prototype: object }[] = [
+  Auth,
+  EncryptedStorage,
+  FileStorage,
+  KvStorage,
+  MemoryStorage,
+  Session,
+  SharedStorage,
+];
+
 /** Remembers every object of a class that is used, but not those of its subclasses in tests. */
 function watchObjects(Class: { readonly name: string; readonly prototype: object }): void {
   for (const name of Reflect.ownKeys(Class.prototype)) {
     const { value } = Object.getOwnPropertyDescriptor(Class.prototype, name)!;
     if (name === "constructor" || typeof value !== "function") continue;
     wrap(Class.prototype, name, (method, self, args) => {
-      if (Object.getPrototypeOf(self) === Class.prototype) remember("object", Class.name, self);
+      // A class of ours may have the method from another one.
+      const own = CLASSES.find(({ prototype }) => prototype === Object.getPrototypeOf(self));
+      if (own !== undefined) remember("object", own.name, self);
       const result = Reflect.apply(method, self, args);
       if (name === "save") noteMembers(args[1]);
       if (name === "load") look(result, (value) => noteMembers(value));
@@ -198,13 +216,4 @@ startWatching();
 watchTokens();
 watchErrors();
 watchSessions();
-for (
-  const Class of [
-    Auth,
-    EncryptedStorage,
-    FileStorage,
-    KvStorage,
-    MemoryStorage,
-    Session,
-  ]
-) watchObjects(Class);
+for (const Class of CLASSES) watchObjects(Class);

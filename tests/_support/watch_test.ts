@@ -23,6 +23,7 @@ import {
   Planet,
   Session,
   type SessionOptions,
+  SharedStorage,
 } from "../../mod.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { Canaries, secret } from "./canaries.ts";
@@ -195,6 +196,10 @@ const STORES: Record<string, () => ObjectStorageProvider | Promise<ObjectStorage
   KvStorage: () => {
     const none = () => Promise.reject(new Error("There is no database."));
     return new KvStorage({ atomic: none, delete: none, get: none, list: none, set: none } as never);
+  },
+  SharedStorage: () => {
+    const none = () => Promise.reject(new Error("There is no store."));
+    return new SharedStorage({ get: none, set: none });
   },
   EncryptedStorage: async () =>
     new EncryptedStorage(

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { KvAtomic, KvEntry, KvLike } from "../../lib/storage/kv_engine.ts";
+import type { KvAtomic, KvEntry, KvLike } from "../../lib/storage/engines.ts";
 import { KvStorage } from "../../lib/storage/select.ts";
 import { test } from "../_support/harness.ts";
 import { assertAuthError, storeContract } from "../_support/store_contract.ts";
@@ -17,7 +17,7 @@ storeContract("KvStorage in memory", async () => {
     storage: new KvStorage(kv),
     sibling: new KvStorage(kv),
     async spoil(key) {
-      await kv.atomic().set(["planet", "data", key], new Uint8Array(3)).commit();
+      await kv.atomic().set(["planet", key], new Uint8Array(3)).commit();
     },
     close: () => kv.close(),
   };
@@ -111,92 +111,58 @@ storeContract("KvStorage over a KvLike", () => {
     storage: new KvStorage(kv),
     sibling: new KvStorage(kv),
     async spoil(key) {
-      await kv.atomic().set(["planet", "data", key], "of another program").commit();
+      await kv.atomic().set(["planet", key], "of another program").commit();
     },
     close: () => {},
   };
 });
 
-test("KvStorage asks again while the database is locked", async () => {
+test("KvStorage asks again while the database is locked, and after an error once it answered", async () => {
   const kv = new FakeKv();
   const storage = new KvStorage(kv);
-  kv.failures = [new TypeError("database is locked"), new TypeError("database is locked")];
+  kv.failures = Array.from({ length: 6 }, () => new TypeError("database is locked"));
   await storage.save(KEY, { n: 1 });
-  kv.failures = [new TypeError("database is locked")];
-  assertEquals(await storage.load(KEY), { n: 1 });
   kv.failures = [new TypeError("other trouble")];
-  await assertAuthError(() => storage.load(KEY), "storage_failed");
+  assertEquals(await storage.load(KEY), { n: 1 });
 });
 
-test("KvStorage tells the limit of 64 KiB before it writes", async () => {
+test("KvStorage tells of a closed database and of other trouble what to do", async () => {
+  const kv = new FakeKv();
+  for (
+    const [trouble, advice] of [
+      [new Error("other trouble"), 'Check Deno KV: cannot read "'],
+      [Object.assign(new Error("closed"), { name: "BadResource" }), "Keep Deno KV open while"],
+    ] as const
+  ) {
+    kv.failures = Array.from({ length: 99 }, () => trouble);
+    const error = await assertAuthError(() => new KvStorage(kv).load(KEY), "storage_failed");
+    assert(error.message.startsWith(advice), error.message);
+    assertEquals((error.cause as Error).message, trouble.message);
+  }
+});
+
+test("KvStorage tells the limit of 64 KiB before it writes, and what fits can be locked", async () => {
   const kv = new FakeKv();
   const storage = new KvStorage(kv);
   const error = await assertAuthError(
     () => storage.save(KEY, { pad: "x".repeat(65_536) }),
     "storage_failed",
   );
-  assert(error.message.includes("65536"), error.message);
+  assert(error.message.includes("65472"), error.message);
   assertEquals(kv.entries.size, 0);
+  const bytes = () => (kv.entries.get(JSON.stringify(["planet", KEY]))!.value as Uint8Array).length;
+  await storage.save(KEY, { pad: "" });
+  const pad = "x".repeat(65_472 - bytes() - '"lock":"",'.length - 36);
+  await storage.save(KEY, { pad });
+  await storage.withLock(KEY, () => Promise.resolve(assertEquals(bytes(), 65_472)));
+  await assertAuthError(() => storage.save(KEY, { pad: `${pad}x` }), "storage_failed");
 });
 
 test("KvStorage calls a value of another program corrupt", async () => {
   const kv = new FakeKv();
   const storage = new KvStorage(kv);
-  const path = ["planet", "data", KEY];
-  for (const value of ["text", new Uint8Array(3), new TextEncoder().encode("12345678[1]")]) {
-    await kv.atomic().set(path, value).commit();
+  for (const value of ["text", 1n, new Uint8Array([0xff]), new TextEncoder().encode("[1]")]) {
+    await kv.atomic().set(["planet", KEY], value).commit();
     await assertAuthError(() => storage.load(KEY), "storage_corrupt");
   }
-});
-
-test("KvStorage.save() writes nothing once another took its lock", async () => {
-  const kv = new FakeKv();
-  const storage = new KvStorage(kv);
-  await storage.withLock(KEY, async ({ signal }) => {
-    await kv.atomic().set(["planet", "lock", KEY], new Uint8Array([2])).commit();
-    await new KvStorage(kv).save(KEY, { by: "the newer holder" });
-    await assertAuthError(() => storage.save(KEY, { by: "the late one" }), "storage_failed");
-    assertEquals(signal.aborted, true);
-    await assertAuthError(() => storage.delete(KEY), "storage_failed");
-  });
-  assertEquals(await storage.load(KEY), { by: "the newer holder" });
-  assert(kv.entries.has(JSON.stringify(["planet", "lock", KEY])), "the other's lock is gone");
-});
-
-test("KvStorage.withLock() leaves no lock behind where only the answer of taking it was lost", async () => {
-  const kv = new FakeKv();
-  const unlucky: KvLike = {
-    get: (key) => kv.get(key),
-    list: (selector) => kv.list(selector),
-    atomic() {
-      const atomic = kv.atomic();
-      const commit = atomic.commit;
-      atomic.commit = async () => {
-        const done = await commit();
-        atomic.commit = commit;
-        unlucky.atomic = () => kv.atomic();
-        assertEquals(done.ok, true);
-        throw new TypeError("connection lost");
-      };
-      return atomic;
-    },
-  };
-  const storage = new KvStorage(unlucky);
-  await assertAuthError(() => storage.withLock(KEY, () => Promise.resolve()), "storage_failed");
-  assertEquals(kv.entries.size, 0);
-  assertEquals(await storage.withLock(KEY, () => Promise.resolve(1), { timeoutMs: 0 }), 1);
-});
-
-test("KvStorage goes on with its lock where the answer of renewing it was lost", async () => {
-  const kv = new FakeKv();
-  const storage = new KvStorage(kv);
-  await storage.withLock(KEY, async ({ signal }) => {
-    // What a renewal whose answer was lost leaves: our lock, in a version that we do not know.
-    const path = ["planet", "lock", KEY];
-    const { value } = await kv.get(path);
-    await kv.atomic().set(path, value).commit();
-    await storage.save(KEY, { n: 1 });
-    assertEquals(signal.aborted, false);
-  });
-  assertEquals([...kv.entries.keys()], [JSON.stringify(["planet", "data", KEY])]);
 });
