@@ -12,7 +12,7 @@ import { Auth } from "../../lib/auth.ts";
 import { type PlanetEnvironment, PRODUCTION } from "../../lib/setup.ts";
 import { PlanetError } from "../../lib/errors.ts";
 import type { AuthEvent } from "../../lib/events.ts";
-import { DataClient, Planet, Session } from "../../lib/session.ts";
+import { Planet, Session } from "../../lib/session.ts";
 import {
   EncryptedStorage,
   KvStorage,
