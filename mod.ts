@@ -34,6 +34,7 @@ export { type PlanetEnvironment, PlanetOAuthScopes, PRODUCTION, VERSION } from "
 export type { SessionReport } from "./lib/report.ts";
 export type {
   ClientOptions,
+  DownloadAssetOptions,
   ListCallOptions,
   UnknownState,
   WaitOptions,
@@ -44,7 +45,6 @@ export type {
   AssetStatus,
   CoverageRequest,
   DataAPI,
-  DownloadAssetOptions,
   FetchAssetsOptions,
   FetchedAsset,
   Item,
@@ -65,13 +65,17 @@ export type {
 } from "./lib/clients/data.ts";
 export type {
   BasemapProduct,
+  CancelledOrders,
   Composite,
   Coregister,
+  DownloadOrderOptions,
   FinalOrderState,
   ListOrdersOptions,
   Order,
   OrderArchive,
+  OrderChecksum,
   OrderClouds,
+  OrderCounts,
   OrderDelivery,
   OrderHosting,
   OrderLinks,
@@ -80,6 +84,7 @@ export type {
   OrderResult,
   OrdersAPI,
   OrderState,
+  OrderStats,
   OrderTool,
   OrderTools,
   SceneProduct,

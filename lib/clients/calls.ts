@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { DownloadOptions } from "../download/download.ts";
 import { AuthError, ClientError, IncompleteError, type JsonObject } from "../errors.ts";
 import {
   asJson,
@@ -26,6 +27,13 @@ export interface ClientOptions {
   /** Where the API is; default: that of the session's environment. */
   baseUrl?: string | undefined;
 }
+
+/**
+ * Options of {@linkcode DataAPI.downloadAsset} and {@linkcode OrdersAPI.downloadAsset}: how an asset becomes a file.
+ *
+ * @category Data API
+ */
+export type DownloadAssetOptions = Omit<DownloadOptions, "subPath">;
 
 /** What every call may carry. */
 export function ofCall({ maxRetries, signal }: CallOptions): CallOptions {
@@ -130,12 +138,15 @@ export function member(of: JsonObject, path: string, name: string, advice?: stri
 /**
  * What became of many things, if all of it is well.
  *
- * @throws {IncompleteError} If some failed: it names them, and has the results of the others.
+ * @throws {IncompleteError} If some failed: it names them, and has the results of the others. After an
+ *   abort, its reason.
  */
 export function allOf<Result>(
   settled: readonly PromiseSettledResult<Result>[],
   names: readonly string[],
+  signal?: AbortSignal,
 ): Result[] {
+  signal?.throwIfAborted();
   const results = settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
   const failures = settled.flatMap((one, index) =>
     one.status === "rejected" ? [{ name: names[index]!, error: one.reason }] : []

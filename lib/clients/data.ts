@@ -9,7 +9,6 @@
 
 import type {
   DownloadedFile,
-  DownloadOptions,
   DownloadSource,
   OpenDownloadOptions,
   OpenedDownload,
@@ -27,6 +26,7 @@ import {
   checkWord,
   choose,
   type ClientOptions,
+  type DownloadAssetOptions,
   Endpoint,
   type ListCallOptions,
   member as memberOf,
@@ -279,13 +279,6 @@ export interface CoverageRequest extends CallOptions {
   /** Band of the UDM2 that counts. */
   band?: string | undefined;
 }
-
-/**
- * Options of {@linkcode DataAPI.downloadAsset}: how an asset becomes a file.
- *
- * @category Data API
- */
-export type DownloadAssetOptions = Omit<DownloadOptions, "subPath">;
 
 /**
  * Options of {@linkcode DataAPI.fetchAssets}: how the assets of many items are fetched.
@@ -706,8 +699,7 @@ export class DataAPI {
       );
       return { ...file, itemId, itemType, assetType };
     });
-    signal?.throwIfAborted();
-    return allOf(settled, names);
+    return allOf(settled, names, signal);
   }
 
   /** The asset as the API describes it now. */

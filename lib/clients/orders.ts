@@ -7,17 +7,28 @@
  * @module
  */
 
+import type {
+  DownloadedFile,
+  DownloadOptions,
+  DownloadSource,
+  ExpectedDigest,
+  OpenDownloadOptions,
+  OpenedDownload,
+} from "../download/download.ts";
 import { ClientError, type JsonObject } from "../errors.ts";
 import type { CallOptions, SessionLike } from "../http/requester.ts";
 import {
+  allOf,
   checkWord,
   type ClientOptions,
+  type DownloadAssetOptions,
   Endpoint,
   type ListCallOptions,
   member,
   uuid,
   waitFor,
   type WaitOptions,
+  wholeNumber,
 } from "./calls.ts";
 import { asGeometry, type GeometryLike } from "./data_filter.ts";
 import type {
@@ -352,6 +363,65 @@ export interface WaitOrderOptions extends WaitOptions<OrderState> {
   state?: OrderState | undefined;
 }
 
+/**
+ * Which digest of a file is compared with the manifest of its order.
+ *
+ * @category Orders API
+ */
+export type OrderChecksum = "MD5" | "SHA256";
+
+/**
+ * Options of {@linkcode OrdersAPI.downloadOrder}: where its files go, and how they are checked.
+ *
+ * @category Orders API
+ */
+export interface DownloadOrderOptions extends Omit<DownloadOptions, "filename" | "subPath"> {
+  /** Downloads at once; default 4. */
+  concurrency?: number | undefined;
+  /**
+   * The digest that is compared with the order's manifest; if it is given, an order without such a manifest
+   * is an error. Default: MD5, for the files that the manifest describes.
+   */
+  checksum?: OrderChecksum | undefined;
+}
+
+/**
+ * What became of orders that were to be cancelled.
+ *
+ * @category Orders API
+ */
+export interface CancelledOrders extends JsonObject {
+  /** How many were cancelled, and which were not. */
+  result: {
+    succeeded: { count: number };
+    failed: { count: number; failures: { order_id: string; message: string }[] };
+  };
+}
+
+/**
+ * How many orders are under way.
+ *
+ * @category Orders API
+ */
+export interface OrderCounts extends JsonObject {
+  /** Orders that wait. */
+  queued_orders: number;
+  /** Orders that are worked on. */
+  running_orders: number;
+}
+
+/**
+ * How many orders are under way, of the organization and of the user.
+ *
+ * @category Orders API
+ */
+export interface OrderStats extends JsonObject {
+  /** Those of the organization. */
+  organization: OrderCounts;
+  /** Those of the user. */
+  user: OrderCounts;
+}
+
 /** The states, in the order in which they follow each other. */
 const STATES: readonly string[] = [
   "queued",
@@ -366,6 +436,11 @@ const STATES: readonly string[] = [
 function isFinal(state: string): boolean {
   return STATES.indexOf(state) > STATES.indexOf("running");
 }
+
+/** Digests, as manifests name them. */
+const CHECKSUMS: readonly string[] = ["md5", "sha256"];
+
+const MANIFEST = "manifest.json";
 
 /** Areas that can be cut out. */
 const CLIPS: readonly unknown[] = ["Polygon", "MultiPolygon", "ref"];
@@ -503,8 +578,252 @@ export class OrdersAPI {
     }, options);
     return order.state;
   }
+
+  /**
+   * Cancels an order that is not worked on yet.
+   *
+   * @throws {Conflict} If it is; `ClientError` if `orderId` is no UUID.
+   */
+  async cancelOrder(orderId: string, options: CallOptions = {}): Promise<Order> {
+    return await this.#api.json<Order>("PUT", orderPath(orderId), options);
+  }
+
+  /**
+   * Cancels orders that are not worked on yet: those that are named, or `{ all: true }` of them.
+   *
+   * @throws {ClientError} If nothing is named, or something that is no UUID. Nothing was cancelled then.
+   */
+  async cancelOrders(
+    orders: readonly string[] | { all: true },
+    options: CallOptions = {},
+  ): Promise<CancelledOrders> {
+    const isAll = !Array.isArray(orders) && Object(orders).all === true;
+    if (!isAll && !(Array.isArray(orders) && orders.length > 0)) {
+      throw new ClientError(
+        "Give the identifiers of orders, or { all: true } to cancel all that are not worked on yet.",
+      );
+    }
+    const ids = isAll ? undefined : [...orders as readonly string[]];
+    ids?.forEach((id) => uuid("orders", id));
+    const json = ids === undefined ? {} : { order_ids: ids };
+    return await this.#api.json<CancelledOrders>("POST", "/bulk/orders/v2/cancel", options, {
+      json,
+    });
+  }
+
+  /**
+   * How many orders are under way, of the organization and of the user.
+   *
+   * @throws {ApiError} If the API refuses.
+   */
+  async aggregatedOrderStats(options: CallOptions = {}): Promise<OrderStats> {
+    return await this.#api.json<OrderStats>("GET", "/stats/orders/v2", options);
+  }
+
+  /**
+   * Downloads one file of an order by its link, which is not asked for anew if it has run out.
+   *
+   * @param location The `location` of one of the order's results.
+   * @throws {ApiError} If the link is refused; see {@linkcode OrdersAPI.downloadOrder} for the others.
+   */
+  async downloadAsset(
+    location: string | URL,
+    options: DownloadAssetOptions = {},
+  ): Promise<DownloadedFile> {
+    const source = fixedSource(location);
+    const { downloadFile } = await import("../download/download.ts");
+    return await downloadFile(this.#api.session, source, options);
+  }
+
+  /**
+   * Opens one file of an order as a stream, on every runtime; it goes on after a break, and ends at its
+   * full length.
+   *
+   * @param location The `location` of one of the order's results.
+   * @throws {ApiError} If the link is refused.
+   */
+  async openAsset(
+    location: string | URL,
+    options: OpenDownloadOptions = {},
+  ): Promise<OpenedDownload> {
+    const source = fixedSource(location);
+    const { openDownload } = await import("../download/download.ts");
+    return await openDownload(this.#api.session, source, options);
+  }
+
+  /**
+   * Downloads all files of an order, several at once, into a folder that is named for the order. Each is
+   * whole when it has its name, and checked by the order's manifest.
+   *
+   * The failure of one does not end the others. A second run fetches what is missing, and goes on with
+   * what broke off. Links that run out meanwhile are asked for anew.
+   *
+   * @returns The files, in the order of the results; none if it has none, as after a delivery to a cloud.
+   * @throws {ClientError} If the order is not in a final state; `IncompleteError` if some failed: it
+   *   names them, and has the results of the others.
+   *
+   * @example The files of an order
+   * ```ts ignore
+   * const files = await pl.orders.downloadOrder(order.id, { directory: "out", concurrency: 4 });
+   * for (const { path, bytes } of files) console.log(path, bytes);
+   * ```
+   */
+  async downloadOrder(
+    orderId: string,
+    options: DownloadOrderOptions = {},
+  ): Promise<DownloadedFile[]> {
+    const { checksum, concurrency, ...rest } = options;
+    const { signal } = options;
+    const algorithm = checkWord("checksum", checksum ?? "MD5", CHECKSUMS);
+    const most = wholeNumber("concurrency", concurrency, 1, 4);
+    const order = await this.getOrder(orderId, { signal });
+    const state = member(order, "state", "order");
+    if (!isFinal(state)) throw new ClientError(`Call wait() first: the order is "${state}".`);
+    const results = resultsOf(order);
+    const linkOf = this.#links(orderId, order);
+    const { downloadFile, downloadMany, fileText } = await import("../download/download.ts");
+    const fetchOne = (name: string, more: Partial<Described> & DownloadOptions = {}) => {
+      const { digest, size, ...others } = more;
+      const source = { link: linkOf(name), digest, size };
+      return downloadFile(this.#api.session, source, { ...rest, subPath: name, ...others });
+    };
+
+    const manifest = results.find(({ name }) => belowOrder(name) === MANIFEST);
+    let described = new Map<string, Described>();
+    let first: DownloadedFile | undefined;
+    let failure: unknown;
+    try {
+      if (manifest !== undefined) {
+        first = await fetchOne(manifest.name);
+        const read = async (path: string) => readManifest(await fileText(path), algorithm);
+        let found = await read(first.path);
+        if (found === undefined && first.kept) {
+          first = await fetchOne(manifest.name, { ifExists: "replace" });
+          found = await read(first.path);
+        }
+        described = found ?? described;
+      }
+    } catch (error) {
+      failure = error;
+    }
+    signal?.throwIfAborted();
+    if (checksum !== undefined && results.length > 0 && described.size === 0) {
+      if (failure !== undefined) throw failure;
+      const what = `no manifest that has the ${checksum} of its files`;
+      throw new ClientError(`Leave checksum out: the order has ${what}.`);
+    }
+    const settled = await downloadMany(results, most, async (result) => {
+      if (result !== manifest) {
+        return await fetchOne(result.name, described.get(belowOrder(result.name)));
+      }
+      if (first === undefined) throw failure;
+      return first;
+    });
+    return allOf(settled, results.map(({ name }) => name), signal);
+  }
+
+  /**
+   * Checks the files of an order against its manifest. {@linkcode OrdersAPI.downloadOrder} has done so
+   * already.
+   *
+   * @param directory The order's own folder, which has the manifest.
+   * @throws {ClientError} If the manifest is not there or is none, or a file is not there or another one.
+   */
+  async validateChecksum(
+    directory: string,
+    checksum: OrderChecksum,
+    options: {
+      /** Ends the check. */
+      signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<void> {
+    if (typeof directory !== "string") throw new TypeError("directory must be a string.");
+    const algorithm = checkWord("checksum", checksum, CHECKSUMS);
+    const { fileDigest, fileText, pathBelow } = await import("../download/download.ts");
+    const path = await pathBelow(directory, MANIFEST);
+    const described = readManifest(await fileText(path), algorithm);
+    if (described === undefined) {
+      throw new ClientError(`Download ${path} again: it is no manifest of an order.`);
+    }
+    for (const [name, { digest }] of described) {
+      const file = await pathBelow(directory, name);
+      if (digest === undefined) {
+        throw new ClientError(`Ask for another checksum: ${path} has no ${checksum} of ${name}.`);
+      }
+      const found = await fileDigest(file, digest.algorithm, options.signal);
+      if (found === digest.value.toLowerCase()) continue;
+      throw new ClientError(`Download ${file} again: its ${checksum} is not that of the manifest.`);
+    }
+  }
+
+  /** The links of an order's files. When one has run out, the order is asked for new ones, once for all. */
+  #links(orderId: string, order: Order) {
+    let current = order;
+    let asking: Promise<Order> | undefined;
+    return (name: string) => {
+      let used: Order | undefined;
+      return async (renew: boolean, signal?: AbortSignal): Promise<string> => {
+        if (renew && used === current) {
+          asking ??= this.getOrder(orderId, { signal }).finally(() => asking = undefined);
+          current = await asking;
+        }
+        used = current;
+        const result = resultsOf(current).find((one) => one.name === name);
+        return member(result ?? {}, "location", "result");
+      };
+    };
+  }
 }
 
 function orderPath(orderId: string): string {
   return `/orders/v2/${uuid("orderId", orderId)}`;
+}
+
+/** The bytes behind a link that is all there is. */
+function fixedSource(location: string | URL): DownloadSource {
+  if (typeof location === "string" || location instanceof URL) {
+    return { link: () => Promise.resolve(location), isFixed: true };
+  }
+  throw new TypeError("location must be a string or a URL.");
+}
+
+/** The files of an order that have a name; there may be none. */
+function resultsOf({ _links }: Order): OrderResult[] {
+  const results: unknown = Object(_links).results;
+  if (!Array.isArray(results)) return [];
+  return results.filter((result) => typeof Object(result).name === "string");
+}
+
+/** The path of a file below the folder of its order, as the manifest has it. */
+function belowOrder(name: string): string {
+  return name.slice(name.indexOf("/") + 1);
+}
+
+/** What a manifest says of a file. */
+interface Described {
+  readonly digest: ExpectedDigest | undefined;
+  readonly size: number | undefined;
+}
+
+/** The files of a manifest by their paths; `undefined` if it is none. */
+function readManifest(text: string, algorithm: string): Map<string, Described> | undefined {
+  let files: unknown;
+  try {
+    files = Object(JSON.parse(text)).files;
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(files)) return undefined;
+  const described = new Map<string, Described>();
+  for (const { digests, path, size } of files.map(Object)) {
+    if (typeof path !== "string") continue;
+    const value = Object(digests)[algorithm];
+    described.set(path, {
+      digest: typeof value === "string"
+        ? { algorithm: algorithm === "md5" ? "MD5" : "SHA256", value }
+        : undefined,
+      size: Number.isSafeInteger(size) ? size : undefined,
+    });
+  }
+  return described;
 }

@@ -221,6 +221,29 @@ export async function fileDigest(
   }
 }
 
+/**
+ * The text of a file, read whole.
+ *
+ * @throws {ClientError} If there is no such file; `AuthError` `unsupported_runtime` if there are no files.
+ */
+export async function fileText(path: string): Promise<string> {
+  const [files, { present }] = await Promise.all([openFiles(), import("../storage/files.ts")]);
+  const bytes = await present(() => files.read(path));
+  if (bytes === undefined) throw new ClientError(`Download ${path} first: it is not there.`);
+  return new TextDecoder().decode(bytes);
+}
+
+/**
+ * The path that a download with these options writes.
+ *
+ * @throws {DownloadError} `unsafe_name` for a path that is not safe below a folder.
+ */
+export async function pathBelow(directory: string, subPath: string): Promise<string> {
+  const { segments } = checkPlace({ directory, subPath });
+  const { join } = await import("../storage/files.ts");
+  return join(directory, ...segments!);
+}
+
 /** Takes a file's bytes into a digest; the answer is how many there are. */
 async function hash(file: OpenFile, digest: Digest, signal?: AbortSignal): Promise<number> {
   const buffer = new Uint8Array(READ_BYTES);
@@ -344,7 +367,7 @@ class FileDownload {
     try {
       signal?.throwIfAborted();
       if (segments === undefined) await transfer.open();
-      else transfer.name = segments.at(-1)!;
+      else transfer.name = segments.join("/");
       const path = this.#path = join(directory, ...segments ?? [transfer.name]);
       await this.#subFolders(false);
       const seen = await this.#existing();

@@ -22,7 +22,7 @@ import type { DigestAlgorithm } from "./digest.ts";
  * @category Downloads
  */
 export interface DownloadProgress {
-  /** Name of the file. */
+  /** Name of the file; of the files of an order, with the folders. */
   name: string;
   /** Bytes that are there, those of an earlier run too. */
   received: number;
@@ -48,6 +48,8 @@ export interface DownloadSource {
   digest?: ExpectedDigest | undefined;
   /** Size in bytes, if it is known. */
   size?: number | undefined;
+  /** Whether there is no other link: one that has run out is the end. */
+  isFixed?: boolean | undefined;
 }
 
 /**
@@ -321,7 +323,7 @@ export class Transfer {
     }
     const response = await this.#session.open(link, { headers, signal });
     const { status } = response;
-    if (RAN_OUT.includes(status) && !this.#isRenewed) {
+    if (RAN_OUT.includes(status) && !this.#isRenewed && this.#source.isFixed !== true) {
       discard(response);
       [this.#isRenewed, this.#link] = [true, undefined];
       return;

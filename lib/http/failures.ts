@@ -175,12 +175,27 @@ function adviceOn401(sent: string | undefined): string {
 /** Headers that may hold credentials themselves. */
 const SECRET_HEADERS = ["content-location", "link", "location", "set-cookie"];
 
-/** Members of a request that are credentials, as those of a destination in the cloud. */
-const SECRET_MEMBERS = /secret|password|credential|token|(account|access|api|private)_?key/i;
+/** Members of a request that are credentials, as those of a destination in the cloud, or may be, as webhooks. */
+const SECRET_MEMBERS = /secret|password|credential|token|(account|access|api|private)_?key|^url$/i;
 
-/** The credentials in the JSON that was sent. */
+/** A text as it may be quoted: as it is, in JSON, in JSON within JSON. */
+function quoted(text: string): string[] {
+  const inJson = JSON.stringify(text).slice(1, -1);
+  return [JSON.stringify(inJson).slice(1, -1), inJson, text];
+}
+
+/** The credentials in the JSON that was sent; a credential may be JSON itself, and hold others. */
 function secretsIn(value: unknown, isSecret = false): string[] {
-  if (typeof value === "string") return isSecret && value.length >= 4 ? [value] : [];
+  if (typeof value === "string") {
+    if (!isSecret || value.length < 4) return [];
+    let inner: unknown;
+    try {
+      inner = JSON.parse(value);
+    } catch {
+      // It is none.
+    }
+    return [...quoted(value), ...secretsIn(inner)];
+  }
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([name, one]) =>
     secretsIn(one, isSecret || SECRET_MEMBERS.test(name))

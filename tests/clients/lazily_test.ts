@@ -46,9 +46,16 @@ const CLIENTS: {
     waitAsset: "call",
   }],
   orders: [OrdersAPI, {
+    aggregatedOrderStats: "call",
+    cancelOrder: "call",
+    cancelOrders: "call",
     createOrder: "call",
+    downloadAsset: "call",
+    downloadOrder: "call",
     getOrder: "call",
     listOrders: "list",
+    openAsset: "call",
+    validateChecksum: "call",
     wait: "call",
   }],
 };

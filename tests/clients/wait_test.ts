@@ -8,17 +8,15 @@ import {
   type Asset,
   AuthError,
   ClientError,
-  Planet,
-  Session,
   TooManyRequests,
   type WaitOptions,
 } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
-import { type HandClock, handClock } from "../_support/fake_clock.ts";
+import type { HandClock } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
+import { type Answer, drive, seconds, waitWorld } from "./_waits.ts";
 
 const SELF = "https://api.planet.com/data/v1/assets/a";
-const START = Date.parse("2026-01-01T00:00:00Z");
 
 function asset(status: string, more: Record<string, unknown> = {}): Asset {
   return {
@@ -33,54 +31,11 @@ function asset(status: string, more: Record<string, unknown> = {}): Asset {
   } as Asset;
 }
 
-type Answer = string | number | Asset | Response | ((clock: HandClock) => Asset);
-
 /** A world whose API answers in turn. */
 function world(answers: Answer[], more: { maxRetries?: number } = {}) {
-  const clock = handClock(START);
-  const asked: string[] = [];
-  const session = new Session({ authorization: () => `Bearer ${secret("T1")}` }, {
-    clock,
-    requestsPerSecond: 0,
-    ...more,
-    fetch: (url, init) => {
-      asked.push(String(url).replace(SELF, ""));
-      if (String(url).endsWith("/activate")) {
-        return Promise.resolve(new Response(null, { status: 202 }));
-      }
-      const answer = answers.shift()!;
-      if (answer === "hang") {
-        return new Promise((_resolve, reject) =>
-          init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason))
-        );
-      }
-      if (typeof answer === "function") return Promise.resolve(Response.json(answer(clock)));
-      if (answer instanceof Response) return Promise.resolve(answer);
-      if (typeof answer === "number") {
-        return Promise.resolve(new Response("{}", { status: answer }));
-      }
-      return Promise.resolve(Response.json(typeof answer === "string" ? asset(answer) : answer));
-    },
-  });
-  return { asked, clock, data: new Planet(session).data, left: answers };
+  const made = waitWorld(asset, answers, more);
+  return { ...made, data: made.pl.data };
 }
-
-/** Drives the clock until `work` ends; tells what was slept, in seconds. */
-async function drive<T>(clock: HandClock, work: Promise<T>): Promise<T> {
-  let ended = false;
-  const end = () => ended = true;
-  work.then(end, end);
-  for (let steps = 0; steps < 300; steps++) {
-    await clock.advance(0);
-    if (ended) break;
-    if (clock.sleeping > 0) await clock.step();
-  }
-  assert(ended, "the wait did not end");
-  assertEquals(clock.sleeping, 0, "a timer is left");
-  return await work;
-}
-
-const seconds = (clock: HandClock) => clock.sleeps.map((ms) => ms / 1000);
 
 async function wait(given: Asset, answers: Answer[], options: WaitOptions = {}) {
   const made = world(answers);
@@ -185,7 +140,11 @@ test("waitAsset() goes on from what activateAsset() was called with", async () =
   const given = asset("inactive");
   assertEquals(await data.activateAsset(given), true);
   const ready = await drive(clock, data.waitAsset(given));
-  assertEquals([ready.status, asked], ["active", ["/activate", "", ""]]);
+  assertEquals([ready.status, asked], ["active", [
+    "/data/v1/assets/a/activate",
+    "/data/v1/assets/a",
+    "/data/v1/assets/a",
+  ]]);
   assertEquals(await data.activateAsset(ready), false, "nothing is sent for an active one");
   assertEquals(await data.activateAsset(asset("activating")), false);
   assertEquals(asked.length, 3);
