@@ -10,7 +10,12 @@
 import type { Auth } from "./auth.ts";
 import type { ClientOptions } from "./clients/calls.ts";
 import type { DataAPI } from "./clients/data.ts";
+import type { DestinationsAPI } from "./clients/destinations.ts";
+import type { FeaturesAPI } from "./clients/features.ts";
+import type { MosaicsAPI } from "./clients/mosaics.ts";
 import type { OrdersAPI } from "./clients/orders.ts";
+import type { QuotaAPI } from "./clients/quota.ts";
+import type { SubscriptionsAPI } from "./clients/subscriptions.ts";
 import type { DownloadProgress } from "./download/transfer.ts";
 import { ClientError, type JsonObject } from "./errors.ts";
 import type { SessionEvent } from "./events.ts";
@@ -148,11 +153,26 @@ export interface Clients {
   readonly data: DataAPI;
   /** The Orders API: images, processed and packed as asked for, and their files. */
   readonly orders: OrdersAPI;
+  /** The Destinations API: places in the cloud that results are delivered to. */
+  readonly destinations: DestinationsAPI;
+  /** The Features API: areas that are kept at Planet, in collections. */
+  readonly features: FeaturesAPI;
+  /** The Basemaps API: mosaics, their series and their quads. */
+  readonly mosaics: MosaicsAPI;
+  /** The Quota API: reservations, products, jobs. */
+  readonly quota: QuotaAPI;
+  /** The Subscriptions API: what is delivered as it comes, and its results. */
+  readonly subscriptions: SubscriptionsAPI;
 }
 
 const CLIENTS: { readonly [Name in keyof Clients]: ClientClass<Clients[Name]> } = {
   data: DataClient,
   orders: lazily(async () => (await import("./clients/orders.ts")).OrdersAPI),
+  destinations: lazily(async () => (await import("./clients/destinations.ts")).DestinationsAPI),
+  features: lazily(async () => (await import("./clients/features.ts")).FeaturesAPI),
+  mosaics: lazily(async () => (await import("./clients/mosaics.ts")).MosaicsAPI),
+  quota: lazily(async () => (await import("./clients/quota.ts")).QuotaAPI),
+  subscriptions: lazily(async () => (await import("./clients/subscriptions.ts")).SubscriptionsAPI),
 };
 
 /**
@@ -316,6 +336,16 @@ export class Planet implements Clients {
   readonly data: DataAPI;
   /** The Orders API: images, processed and packed as asked for, and their files. */
   readonly orders: OrdersAPI;
+  /** The Destinations API: places in the cloud that results are delivered to. */
+  readonly destinations: DestinationsAPI;
+  /** The Features API: areas that are kept at Planet, in collections. */
+  readonly features: FeaturesAPI;
+  /** The Basemaps API: mosaics, their series and their quads. */
+  readonly mosaics: MosaicsAPI;
+  /** The Quota API: reservations, products, jobs. */
+  readonly quota: QuotaAPI;
+  /** The Subscriptions API: what is delivered as it comes, and its results. */
+  readonly subscriptions: SubscriptionsAPI;
 
   /**
    * Uses `session`, or one over an `Auth`, or else one of the user's default; nothing is read or sent
@@ -326,6 +356,11 @@ export class Planet implements Clients {
     const own = isSession ? session as Session : new Session(session as Auth);
     this.data = own.client("data");
     this.orders = own.client("orders");
+    this.destinations = own.client("destinations");
+    this.features = own.client("features");
+    this.mosaics = own.client("mosaics");
+    this.quota = own.client("quota");
+    this.subscriptions = own.client("subscriptions");
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type RequestOptions,
   type SessionLike,
 } from "../http/requester.ts";
+import { withoutSecrets } from "../http/failures.ts";
 import { type Clock, linkedAbort } from "../runtime.ts";
 
 /**
@@ -60,6 +61,11 @@ export class Endpoint {
   constructor(session: SessionLike, base: string, options: ClientOptions = {}) {
     this.session = session;
     this.#base = (options.baseUrl ?? base).replace(/\/+$/, "");
+  }
+
+  /** The URL of a path. */
+  url(path: string): string {
+    return this.#base + path;
   }
 
   /** Sends a request and waits for the answer. */
@@ -118,10 +124,32 @@ export function segment(name: string, value: unknown): string {
   return encodeURIComponent(value);
 }
 
+/** Checks an array of texts; absent: `undefined`. */
+export function texts(name: string, values: unknown): string[] | undefined {
+  if (values === undefined) return undefined;
+  if (Array.isArray(values) && values.every((value) => typeof value === "string")) return values;
+  throw new TypeError(`${name} must be an array of strings.`);
+}
+
+/**
+ * Keeps the credentials in what an API described out of `console.log` and of its JSON; its members have
+ * them, as does a copy.
+ */
+export function veiled<Kind extends JsonObject>(thing: Kind): Kind {
+  const value = () => withoutSecrets(thing);
+  const veil = { toJSON: { value }, [Symbol.for("nodejs.util.inspect.custom")]: { value } };
+  return Object.defineProperties(thing, veil);
+}
+
+/** Tells whether a text is a UUID, in any of its forms. */
+export function isUuid(value: string): boolean {
+  return /^[0-9a-f]{32}$/i.test(value.replace(/^urn:uuid:|[{}-]/g, ""));
+}
+
 /** Checks an identifier that must be a UUID, in any of its forms. */
 export function uuid(name: string, value: unknown): string {
   const id = segment(name, value);
-  if (/^[0-9a-f]{32}$/i.test(String(value).replace(/^urn:uuid:|[{}-]/g, ""))) return id;
+  if (isUuid(String(value))) return id;
   throw new ClientError(`Give ${name} a UUID, as the API has it: this is none.`);
 }
 

@@ -212,6 +212,8 @@ export function asGeometry(given: GeometryLike): JsonObject {
   if (typeof given === "string") return reference(given);
   if (!isObject(given)) throw new TypeError("geometry must be an object or a string.");
   if (String(given.type).toLowerCase() === "ref") return reference(given.content);
+  // A feature of a collection stands for itself, as in Python.
+  if (Object.getOwnPropertyDescriptor(given, "ref")?.get) return reference(given.ref);
   if (isObject(given.geometry)) return asGeometry(given.geometry);
   if (Array.isArray(given.features)) {
     const [feature, ...others] = given.features;

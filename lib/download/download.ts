@@ -30,6 +30,7 @@ export type {
   ExpectedDigest,
   OpenDownloadOptions,
 } from "./transfer.ts";
+export { safeName };
 
 /**
  * Options of every download into a file: how it becomes one.

@@ -178,27 +178,56 @@ const SECRET_HEADERS = ["content-location", "link", "location", "set-cookie"];
 /** Members of a request that are credentials, as those of a destination in the cloud, or may be, as webhooks. */
 const SECRET_MEMBERS = /secret|password|credential|token|(account|access|api|private)_?key|^url$/i;
 
-/** A text as it may be quoted: as it is, in JSON, in JSON within JSON. */
-function quoted(text: string): string[] {
-  const inJson = JSON.stringify(text).slice(1, -1);
-  return [JSON.stringify(inJson).slice(1, -1), inJson, text];
+/** A text as it looks in JSON, in JSON that is a text in JSON, and in a URL. */
+function formsOf(text: string): string[] {
+  const forms = [text, encodeURIComponent(text.toWellFormed())];
+  for (let depth = 1, one = text; depth <= 3; depth++) {
+    forms.push(one = JSON.stringify(one).slice(1, -1));
+  }
+  return forms;
 }
 
-/** The credentials in the JSON that was sent; a credential may be JSON itself, and hold others. */
+/** The credentials in the JSON that was sent, in all their forms. */
 function secretsIn(value: unknown, isSecret = false): string[] {
   if (typeof value === "string") {
     if (!isSecret || value.length < 4) return [];
-    let inner: unknown;
-    try {
-      inner = JSON.parse(value);
-    } catch {
-      // It is none.
-    }
-    return [...quoted(value), ...secretsIn(inner)];
+    // A key is a text of JSON, perhaps in base64, and has lines: an API may quote a part of it.
+    const lines = value.split("\n").filter((line) => line.length >= 16);
+    const parts = secretsIn(parsed(value) ?? parsed(unpacked(value)));
+    return [...new Set([value, ...lines])].flatMap(formsOf).concat(parts);
   }
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([name, one]) =>
     secretsIn(one, isSecret || SECRET_MEMBERS.test(name))
+  );
+}
+
+function unpacked(text: string): string {
+  try {
+    return atob(text);
+  } catch {
+    return "";
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A copy of what is JSON, in which no credential can be read. */
+export function withoutSecrets(value: unknown, isSecret = false): unknown {
+  if (typeof value === "string") return isSecret ? "(secret)" : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((one) => withoutSecrets(one, isSecret));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [
+      name,
+      withoutSecrets(one, isSecret || SECRET_MEMBERS.test(name)),
+    ]),
   );
 }
 
@@ -213,7 +242,8 @@ export function apiError(
   const { status } = response;
   const sent = sentFor(response);
   // Some quote what they refuse.
-  const secrets = [sent?.replace(/^\S+ /, "") ?? "", ...secretsIn(json)].filter(Boolean);
+  const secrets = [sent?.replace(/^\S+ /, "") ?? "", ...secretsIn(json)].filter(Boolean)
+    .sort((one, other) => other.length - one.length);
   const hide = (given: string) =>
     secrets.reduce((text, secret) => text.replaceAll(secret, "(secret)"), given);
   const headers = new Headers();

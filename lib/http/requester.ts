@@ -75,6 +75,8 @@ export interface RequestOptions extends CallOptions {
    * have been done; default: as its method says (RFC 9110 §9.2.2). Searches by POST do.
    */
   idempotent?: boolean | undefined;
+  /** Whether the answer is there before its body, which comes as a stream then; refusals come whole. */
+  stream?: boolean | undefined;
 }
 
 /**
@@ -183,8 +185,8 @@ interface Call {
   readonly stream: OneTimeBody | undefined;
   /** Most repetitions of this one. */
   readonly maxRetries: number;
-  /** Whether the body is read as part of the attempt. */
-  readonly isWhole: boolean;
+  /** Whether the body is read as part of the attempt, or that of a refusal only. */
+  readonly isWhole: boolean | "refusals";
   readonly isLink: boolean;
 }
 
@@ -234,7 +236,7 @@ export class Requester {
   }
 
   /**
-   * Sends a request and reads the answer whole.
+   * Sends a request and reads the answer whole, unless it is to be a stream.
    *
    * @param url Absolute URL, or a path from the base URL.
    * @throws {ApiError} For every status from 400 on, in the subclass of the status.
@@ -242,7 +244,7 @@ export class Requester {
    * @throws {ClientError} For a request that cannot be sent.
    */
   async request(method: string, url: string, options: RequestOptions = {}): Promise<Response> {
-    const { body, headers, idempotent, json, maxRetries, params = {}, signal } = options;
+    const { body, headers, idempotent, json, maxRetries, params = {}, signal, stream } = options;
     if (json !== undefined && body !== undefined) {
       throw new ClientError("Give json or body, not both.");
     }
@@ -264,7 +266,8 @@ export class Requester {
       throw new ClientError(`Send no body with ${init.method}.`);
     }
     if (signal !== undefined) init.signal = signal;
-    return await this.#send(target.href, init, { idempotent, isWhole: true, json, maxRetries });
+    const isWhole = stream ? "refusals" : true;
+    return await this.#send(target.href, init, { idempotent, isWhole, json, maxRetries });
   }
 
   /** `fetch` with the same limits and repetitions; an answer is an answer, whatever its status. */
@@ -333,7 +336,7 @@ export class Requester {
     { idempotent, isLink = false, isWhole = false, json, maxRetries }: {
       idempotent?: boolean | undefined;
       isLink?: boolean;
-      isWhole?: boolean;
+      isWhole?: Call["isWhole"];
       json?: JsonValue | undefined;
       maxRetries?: number | undefined;
     },
@@ -459,7 +462,7 @@ export class Requester {
       const { status } = response;
       this.#tell(call, attempt, { type: "answer", status, ms: clock.now() - since });
       if (response.body === null || BODILESS.includes(status)) return { response };
-      if (!isWhole) {
+      if (isWhole !== true && !(isWhole && status >= 400)) {
         isOpen = true;
         const body = watched(response.body, watch, signal, (error) => explain(error).error);
         // Whoever names codings gets the headers as they came, since Deno then decodes nothing.

@@ -9,6 +9,11 @@ import { inspect } from "node:util";
 import { type Clients, Planet, Session } from "../../mod.ts";
 import { DataAPI } from "../../lib/clients/data.ts";
 import { OrdersAPI } from "../../lib/clients/orders.ts";
+import { DestinationsAPI } from "../../lib/clients/destinations.ts";
+import { FeaturesAPI } from "../../lib/clients/features.ts";
+import { MosaicsAPI } from "../../lib/clients/mosaics.ts";
+import { QuotaAPI } from "../../lib/clients/quota.ts";
+import { SubscriptionsAPI } from "../../lib/clients/subscriptions.ts";
 import { test } from "../_support/harness.ts";
 
 /** Every method of a client: those that return a list, and the others. */
@@ -57,6 +62,66 @@ const CLIENTS: {
     openAsset: "call",
     validateChecksum: "call",
     wait: "call",
+  }],
+  destinations: [DestinationsAPI, {
+    createDestination: "call",
+    getDefaultDestination: "call",
+    getDestination: "call",
+    listDestinations: "call",
+    patchDestination: "call",
+    setDefaultDestination: "call",
+    unsetDefaultDestination: "call",
+  }],
+  features: [FeaturesAPI, {
+    addItems: "call",
+    createCollection: "call",
+    deleteCollection: "call",
+    deleteItem: "call",
+    getCollection: "call",
+    getItem: "call",
+    listCollections: "list",
+    listItems: "list",
+  }],
+  mosaics: [MosaicsAPI, {
+    downloadQuad: "call",
+    downloadQuads: "call",
+    getMosaic: "call",
+    getQuad: "call",
+    getQuadContributions: "call",
+    getSeries: "call",
+    listMosaics: "list",
+    listQuads: "list",
+    listSeries: "list",
+    listSeriesMosaics: "list",
+    openQuad: "call",
+    summarizeQuads: "call",
+  }],
+  quota: [QuotaAPI, {
+    bulkCreateReservations: "call",
+    createReservation: "call",
+    estimateReservation: "call",
+    getJob: "call",
+    getReservation: "call",
+    listJobs: "list",
+    listProducts: "list",
+    listReservations: "list",
+  }],
+  subscriptions: [SubscriptionsAPI, {
+    bulkCreateSubscriptions: "call",
+    bulkReactivateSubscriptions: "call",
+    bulkSuspendSubscriptions: "call",
+    cancelSubscription: "call",
+    createSubscription: "call",
+    getResults: "list",
+    getResultsCsv: "list",
+    getSubscription: "call",
+    getSubscriptionSummary: "call",
+    getSummary: "call",
+    listSubscriptions: "list",
+    patchSubscription: "call",
+    reactivateSubscription: "call",
+    suspendSubscription: "call",
+    updateSubscription: "call",
   }],
 };
 

@@ -48,16 +48,21 @@ test("JSR score: the module and every symbol have docs, the module an example", 
 
 /** The groups in which the registry's page shows the symbols. */
 const CATEGORIES = [
+  "Basemaps API",
   "Call APIs",
   "Data API",
+  "Destinations API",
   "Downloads",
   "Environments",
   "Errors",
   "Events and reports",
+  "Features API",
   "Orders API",
   "Profiles",
+  "Quota API",
   "Sign in",
   "Storage",
+  "Subscriptions API",
   "Tools and deliveries",
 ];
 

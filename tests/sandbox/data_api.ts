@@ -45,7 +45,7 @@ export interface ApiRoom {
   /** What its paths begin with, such as `/compute/ops/`. */
   readonly prefix: string;
   /** Answers one call that was let in; `path` is what follows the prefix, in its segments, decoded. */
-  handle(call: ApiCall, path: readonly string[], response: ServerResponse): void | Promise<void>;
+  handle(call: ApiCall, path: string[], response: ServerResponse): void | Promise<void>;
 }
 
 const TYPES = ["PSScene", "SkySatScene", "REOrthoTile"];
@@ -153,13 +153,6 @@ export class DataApi {
     if (refusal !== undefined) {
       return sendJson(response, 401, { message: refusal, errors: [] }, {
         "www-authenticate": 'Bearer error="invalid_token"',
-      });
-    }
-    if (call.url.pathname === "/features/v1/ogc/my/collections" && call.method === "GET") {
-      const links = [{ rel: "self", href: call.url.href }];
-      return sendJson(response, 200, {
-        collections: [{ id: "fields-abc", title: "Fields" }],
-        links,
       });
     }
     const path = call.url.pathname.replace(/^\/data\/v1/, "").split("/").slice(1).map(
@@ -428,7 +421,7 @@ export class DataApi {
 
 /** Tells whether a path is one of links that are credentials themselves. */
 export function isDownload(path: string): boolean {
-  return path === "/data/v1/download" || path === "/compute/ops/download";
+  return /^\/(data\/v1|compute\/ops|basemaps\/v1)\/download$/.test(path);
 }
 
 /** Tells whether an item fulfils a filter, as far as this API knows filters; the others let all through. */

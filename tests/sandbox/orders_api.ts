@@ -218,7 +218,8 @@ function cancel(order: SandboxOrder): void {
   order.next.length = 0;
 }
 
-function parsed(body: string): Json | undefined {
+/** A body that is a JSON object. */
+export function parsed(body: string): Json | undefined {
   try {
     const value = JSON.parse(body);
     return typeof value === "object" && value !== null ? value : undefined;
@@ -233,7 +234,7 @@ function hasCloud({ delivery }: Json): boolean {
 }
 
 /** A request as answers show it. */
-function redacted(value: unknown): unknown {
+export function redacted(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(redacted);
   return Object.fromEntries(

@@ -25,8 +25,11 @@ import {
   type ServerGroup,
 } from "../_support/watch.ts";
 import { DataApi, isDownload } from "./data_api.ts";
+import { DestinationsApi, FeaturesApi, QuotaApi } from "./account_apis.ts";
+import { BasemapsApi } from "./basemaps_api.ts";
 import { OrdersApi } from "./orders_api.ts";
 import { Storage } from "./storage.ts";
+import { SubscriptionsApi } from "./subscriptions_api.ts";
 import { listen, type Listening, readBody, sendJson } from "./http_server.ts";
 
 /** What a request is for. */
@@ -172,6 +175,16 @@ export interface Sandbox {
   readonly api: DataApi;
   /** The orders. */
   readonly orders: OrdersApi;
+  /** The destinations. */
+  readonly destinations: DestinationsApi;
+  /** The collections of features. */
+  readonly features: FeaturesApi;
+  /** The mosaics. */
+  readonly mosaics: BasemapsApi;
+  /** The quota. */
+  readonly quota: QuotaApi;
+  /** The subscriptions. */
+  readonly subscriptions: SubscriptionsApi;
   /** The bytes of the assets, and what goes wrong with them. */
   readonly storage: Storage;
   /** Answers the next `times` requests of `kind` with `fault`; other hooks come after it. */
@@ -209,7 +222,7 @@ function kindOf(server: LoggedRequest["server"], path: string): RequestKind {
       ? "environment"
       : isDownload(path)
       ? "download"
-      : /^\/(data|compute)\//.test(path)
+      : /^\/(account|basemaps|compute|data|destinations|features|subscriptions)\//.test(path)
       ? "api"
       : "other";
   }
@@ -497,9 +510,18 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       items,
     );
     const orders = new OrdersApi(api);
-    api.rooms.push(orders);
+    const mosaics = new BasemapsApi(api);
+    const destinations = new DestinationsApi();
+    const features = new FeaturesApi();
+    const quota = new QuotaApi();
+    const subscriptions = new SubscriptionsApi(url);
+    const rooms = { destinations, features, mosaics, orders, quota, subscriptions };
+    api.rooms.push(...Object.values(rooms));
     const { file } = api;
-    storage = new Storage((path) => orders.file(path) ?? file(path), closing.signal);
+    storage = new Storage(
+      (path) => orders.file(path) ?? mosaics.file(path) ?? file(path),
+      closing.signal,
+    );
     Object.assign(api, { storage, storageOrigin });
     publicInfo = {
       ...environment,
@@ -520,7 +542,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       log,
       counters,
       api,
-      orders,
+      ...rooms,
       storage,
       failNext(kind: RequestKind, fault: Fault, times = 1): void {
         failing.push({ kind, fault, times });
