@@ -22,13 +22,11 @@ import {
   exampleWorld,
   findRuntime,
   runExample,
+  startExample,
 } from "./run_example.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RUNTIMES: readonly ExampleRuntime[] = ["deno", "bun", "node"];
-
-/** Longest time for a server to listen, in milliseconds. */
-const LONGEST = 60_000;
 
 /** What an example is, if it is no script for Deno that takes no arguments. */
 interface Kind {
@@ -116,37 +114,15 @@ async function serveOnce(
   world: ExampleWorld,
   runtime: ExampleRuntime,
   args: readonly string[],
+  variables: Readonly<Record<string, string>>,
 ): Promise<number> {
-  const [program, ...flags] = await exampleCommand(name, runtime, world);
-  // Quiet, Deno does not tell the port.
-  const child = spawn(program!, [...flags.filter((flag) => flag !== "--quiet"), ...args], {
-    cwd: world.home,
-    env: exampleEnvironment(world),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST);
+  const { stop, url } = await startExample(name, world, { args, echo: true, runtime, variables });
   try {
-    const url = await new Promise<string | undefined>((resolve) => {
-      let output = "";
-      for (const stream of ["stdout", "stderr"] as const) {
-        child[stream].setEncoding("utf8").on("data", (text: string) => {
-          process[stream].write(text);
-          output += text;
-          const found = /listening on (http:\/\/\S+)/i.exec(output)?.[1];
-          if (found !== undefined) resolve(found);
-        });
-      }
-      void ended.then(() => resolve(undefined));
-    });
-    if (url === undefined) return 1;
     const response = await fetch(url);
     console.log(`It answers ${response.status}: ${await response.text()}`);
     return response.ok ? 0 : 1;
   } finally {
-    clearTimeout(timer);
-    child.kill("SIGKILL");
-    await ended;
+    await stop();
   }
 }
 
@@ -234,6 +210,7 @@ export async function runToEnd({ name, args, runtime }: Asked): Promise<number> 
   if (chosen === undefined || kind.needs?.missing !== undefined) return 1;
   const world = await exampleWorld();
   const beside = await kind.needs?.start();
+  const variables = beside?.variables ?? {};
   try {
     console.error(
       `Running ${name} under ${
@@ -244,7 +221,7 @@ export async function runToEnd({ name, args, runtime }: Asked): Promise<number> 
     if (kind.worker !== undefined) return await callWorker(name, kind.worker, world);
     if (kind.serves !== undefined) {
       const given = args.length > 0 ? args : await kind.serves(world);
-      return await serveOnce(name, world, chosen, given);
+      return await serveOnce(name, world, chosen, given, variables);
     }
     const runs = args.length > 0 ? [args] : kind.runs ?? [[]];
     for (const words of runs) {
@@ -253,7 +230,7 @@ export async function runToEnd({ name, args, runtime }: Asked): Promise<number> 
         runtime: chosen,
         echo: true,
         args: words,
-        variables: beside?.variables ?? {},
+        variables,
       });
       if (code !== 0) return code ?? 1;
     }

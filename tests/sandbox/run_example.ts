@@ -189,6 +189,55 @@ export interface RunOptions {
   readonly command?: readonly string[];
 }
 
+/** An example that serves. */
+export interface ServingExample {
+  /** Where it listens. */
+  readonly url: string;
+  /** Stops it. */
+  stop(): Promise<void>;
+}
+
+/** Starts an example that serves; resolves when it says that it listens. */
+export async function startExample(
+  name: string,
+  world: ExampleWorld,
+  options: RunOptions = {},
+): Promise<ServingExample> {
+  const { args = [], echo = false, runtime = "deno", timeoutMs = 60_000 } = options;
+  const [program, ...flags] = options.command ?? await exampleCommand(name, runtime, world);
+  // Quiet, Deno does not tell the port.
+  const words = [...flags.filter((flag) => flag !== "--quiet"), ...args];
+  const child = spawn(program!, words, {
+    cwd: world.home,
+    env: { ...exampleEnvironment(world), ...options.variables },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  let output = "";
+  const stop = async () => {
+    child.kill("SIGKILL");
+    await ended;
+    see("console", `what ${name} printed`, output);
+  };
+  const url = await new Promise<string>((resolve, reject) => {
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].setEncoding("utf8").on("data", (text: string) => {
+        if (echo) process[stream].write(text);
+        output += text;
+        const found = /listening on (http:\/\/\S+)/i.exec(output)?.[1];
+        if (found !== undefined) resolve(found);
+      });
+    }
+    child.once("error", reject);
+    void ended.then(() => reject(new Error(`${name} did not listen: ${output}`)));
+  }).finally(() => clearTimeout(timer)).catch(async (error) => {
+    await stop();
+    throw error;
+  });
+  return { url, stop };
+}
+
 /** Runs an example in `world`; confirms a device where it shows a URL for one. */
 export async function runExample(
   name: string,
