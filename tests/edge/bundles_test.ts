@@ -22,7 +22,7 @@ import {
   runExample,
   startExample,
 } from "../sandbox/run_example.ts";
-import { noWorkerd, ROOT, startIsolate } from "./workerd.ts";
+import { type IsolateOptions, noWorkerd, ROOT, startIsolate } from "./workerd.ts";
 
 const WORKER = "examples/edge_worker.ts";
 
@@ -32,7 +32,7 @@ interface Row {
   readonly name: string;
   /** What of the repository becomes one file. */
   readonly of: string;
-  /** What has to be there, if more than the runtimes. */
+  /** Packages that make a worker of it, on Node. */
   readonly packages?: readonly (keyof typeof EXTRA)[];
   /** What is run in a folder, and where the file lies afterwards. */
   make(folder: string): { readonly command: string[]; readonly file: string };
@@ -45,11 +45,16 @@ interface Row {
 }
 
 /** Starts a bundle in workerd, and asks it. */
-async function inWorkerd(bundle: string, { sandbox }: ExampleWorld): Promise<void> {
+async function inWorkerd(
+  bundle: string,
+  { sandbox }: ExampleWorld,
+  more: Partial<IsolateOptions> = {},
+): Promise<void> {
   const text = await readFile(bundle, "utf8");
   assert(!/(from|import)\s*\(?\s*["']node:/.test(text), "The bundle imports a module of Node.");
   const { clientId, clientSecret } = sandbox.m2m;
   const isolate = await startIsolate({
+    ...more,
     bundle,
     bindings: {
       PL_CLIENT_ID: clientId,
@@ -123,26 +128,35 @@ const ROWS: readonly Row[] = "Deno" in globalThis
         ],
         file: `${folder}/worker.js`,
       }),
-      start: inWorkerd,
+      start: (file, world) => inWorkerd(file, world),
     },
     {
       name: `wrangler ${EXTRA.wrangler}`,
-      of: WORKER,
+      of: `${WORKER} with its Durable Object`,
       packages: ["wrangler"],
+      files: () => ({
+        "wrangler.toml": `name = "edge"
+main = ${JSON.stringify(ROOT + WORKER)}
+compatibility_date = "2025-09-01"
+durable_objects.bindings = [{ name = "SESSIONS_OBJECT", class_name = "PlanetSessions" }]
+migrations = [{ tag = "v1", new_sqlite_classes = ["PlanetSessions"] }]
+`,
+      }),
       make: (folder) => ({
         command: [
           node,
           extra("wrangler/bin/wrangler.js"),
           "deploy",
-          WORKER,
           "--dry-run",
-          "--name=edge",
-          "--compatibility-date=2025-09-01",
-          `--outdir=${folder}`,
+          `--config=${folder}/wrangler.toml`,
+          `--outdir=${folder}/out`,
         ],
-        file: `${folder}/edge_worker.js`,
+        file: `${folder}/out/edge_worker.js`,
       }),
-      start: inWorkerd,
+      start: (file, world) =>
+        inWorkerd(file, world, {
+          durableObjects: { SESSIONS_OBJECT: { className: "PlanetSessions", useSQLite: true } },
+        }),
     },
     {
       name: `Vite ${EXTRA.vite}`,
@@ -171,7 +185,7 @@ const ROWS: readonly Row[] = "Deno" in globalThis
         ],
         file: `${folder}/out/worker.js`,
       }),
-      start: inWorkerd,
+      start: (file, world) => inWorkerd(file, world),
     },
     {
       name: `webpack ${EXTRA.webpack}`,
@@ -219,7 +233,7 @@ webpack({
         command: [node, `${folder}/build.cjs`],
         file: `${folder}/worker.js`,
       }),
-      start: inWorkerd,
+      start: (file, world) => inWorkerd(file, world),
     },
     {
       name: "deno bundle, as on Deno Deploy",
@@ -302,8 +316,10 @@ webpack({
 
 for (const { name, of, packages = [], make, files, missing, start } of ROWS) {
   const lacks = packages.map(missingExtra).find((reason) => reason !== undefined);
-  const skip = missing ?? lacks ?? (start === inWorkerd ? noWorkerd() : undefined) ??
-    (packages.length > 0 && "missing" in NODE ? NODE.missing : undefined);
+  const skip = missing ?? lacks ??
+    (packages.length > 0
+      ? noWorkerd() ?? ("missing" in NODE ? NODE.missing : undefined)
+      : undefined);
   test(`what ${name} makes of ${of} is one file that starts, signs in and answers`, async () => {
     const folder = await tempFolder();
     const world = await exampleWorld();

@@ -74,6 +74,7 @@ function start(
   // What is imported here runs outside any request, where workerd allows the least.
   const all = modulesOf("lib").filter((name) => !isOfRuntime(name));
   const main = `${all.map((name) => `import "./${name}";`).join("\n")}
+export * from "./${worker}";
 export { default } from "./${worker}";`;
   const std = `const none = () => { throw new Error("There are no files here."); };
 export { ${[...ofPaths].map((name) => `none as ${name}`).join(", ")} };`;

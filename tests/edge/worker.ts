@@ -4,10 +4,20 @@
  *
  * @module
  */
+import { durableObjectStore, r2Store } from "../../examples/_cloudflare_stores.ts";
 import { edgeHandler } from "../../examples/_edge_handler.ts";
 import { WorkersKvStorage } from "../../examples/_workers_kv_storage.ts";
 import worker from "../../examples/edge_worker.ts";
-import { Auth, AuthError, type AuthorizationRequest, Planet, Session } from "../../mod.ts";
+import {
+  Auth,
+  AuthError,
+  type AuthorizationRequest,
+  Planet,
+  Session,
+  SharedStorage,
+} from "../../mod.ts";
+
+export { PlanetSessions } from "../../examples/edge_worker.ts";
 
 const waiting = new Set<unknown>();
 const { setTimeout, clearTimeout, setInterval } = globalThis;
@@ -73,6 +83,24 @@ async function twoSteps(
   }
 }
 
+/** Eight programs that share nothing but the store, at once. */
+async function eight(bindings: Parameters<typeof worker.fetch>[1]): Promise<Response> {
+  const { ENVIRONMENT, PL_CLIENT_ID, PL_CLIENT_SECRET, SESSIONS_BUCKET, SESSIONS_OBJECT } =
+    bindings;
+  const answers = await Promise.all(Array.from({ length: 8 }, () =>
+    edgeHandler({
+      clientId: PL_CLIENT_ID,
+      clientSecret: PL_CLIENT_SECRET,
+      profileName: "eight",
+      storageProvider: new SharedStorage(
+        SESSIONS_OBJECT ? durableObjectStore(SESSIONS_OBJECT) : r2Store(SESSIONS_BUCKET!),
+      ),
+      environment: ENVIRONMENT,
+    })()));
+  const texts = new Set(await Promise.all(answers.map((answer) => answer.text())));
+  return new Response([...texts].join());
+}
+
 /** Globals of runtimes, which are no web standards. */
 const FOREIGN = ["Buffer", "Bun", "Deno", "process", "require"];
 
@@ -88,6 +116,7 @@ export default {
       });
       return await plain();
     }
+    if (pathname === "/eight") return await eight(bindings);
     if (pathname === "/begin" || pathname === "/complete") return await twoSteps(request, bindings);
     if (pathname === "/ahead") ahead = Number(searchParams.get("ms"));
     if (pathname !== "/" && pathname !== "/ahead" && pathname !== "/watch") {

@@ -62,6 +62,12 @@ export interface IsolateOptions {
   kvNamespaces?: string[];
   /** Folder in which the namespaces outlive the isolate. */
   kvPersist?: string;
+  /** Names of Durable Objects, and the classes of the worker that they are. */
+  durableObjects?: Record<string, { className: string; useSQLite: boolean }>;
+  /** Folder in which Durable Objects outlive the isolate. */
+  durableObjectsPersist?: string;
+  /** Folder in which buckets outlive the isolate. */
+  r2Persist?: string;
   /** File with the worker as one bundle, in place of the modules one by one. */
   bundle?: string;
 }

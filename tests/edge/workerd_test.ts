@@ -120,6 +120,44 @@ test(
   OPTIONS,
 );
 
+const OBJECT = {
+  durableObjects: { SESSIONS_OBJECT: { className: "PlanetSessions", useSQLite: true } },
+};
+
+for (
+  const [name, bound] of [
+    ["a Durable Object", OBJECT],
+    ["a bucket of R2", { r2Buckets: ["SESSIONS_BUCKET"] }],
+  ] as const
+) {
+  test(
+    `workerd: isolates share a session in ${name}, with its lock, after one token request`,
+    () =>
+      withSandbox(async (sandbox) => {
+        // How miniflare keeps things on the disk is not for production.
+        const folder = await tempFolder({ unwatched: /./ });
+        const persist = { durableObjectsPersist: folder.path, r2Persist: folder.path };
+        const more = { ...structuredClone(bound) as Partial<IsolateOptions>, ...persist };
+        try {
+          await withIsolate(sandbox, async (isolate) => {
+            await ask(isolate, sandbox, 50);
+            assertEquals(tokenRequests(sandbox), 1);
+            await ask(isolate, sandbox, 1, "eight");
+            assertEquals(tokenRequests(sandbox), 2);
+          }, more);
+          await withIsolate(sandbox, async (isolate) => {
+            await ask(isolate, sandbox, 10);
+            await ask(isolate, sandbox, 1, "eight");
+            assertEquals(tokenRequests(sandbox), 2);
+          }, more);
+        } finally {
+          await folder.remove();
+        }
+      }),
+    OPTIONS,
+  );
+}
+
 test(
   "workerd: a person signs in in two steps, in two isolates, and what is no right answer is refused",
   () =>

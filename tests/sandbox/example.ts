@@ -164,7 +164,8 @@ async function callWorker(name: string, path: string, world: ExampleWorld): Prom
   const imports: Record<string, string> = {
     ...config.imports,
     "jsr:@planet-community/planet": pathToFileURL(join(ROOT, "mod.ts")).href,
-    "cloudflare:workers": "data:text/javascript,export const waitUntil = (work) => { void work; };",
+    "cloudflare:workers":
+      "data:text/javascript,export class DurableObject {}; export const waitUntil = (work) => { void work; };",
   };
   const map = join(world.home, "import_map.json");
   await writeFile(map, JSON.stringify({ imports }));
