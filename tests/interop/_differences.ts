@@ -1,5 +1,5 @@
 /**
- * Where the Data API's client differs from the Planet SDK for Python on purpose: the one list, with
+ * Where our clients differ from the Planet SDK for Python on purpose: the one list, with
  * the reasons. The tests beside it show that each difference is there, and that there are no others.
  *
  * @module
@@ -46,5 +46,21 @@ export const CALL_DIFFERENCES = {
   accept: {
     what: "downloads ask for `accept-encoding: identity`",
     why: "A body that is encoded on the way cannot be resumed.",
+  },
+  once: {
+    what: "createOrder() is sent once",
+    why: "After a 502 Python sends it up to five times more, and each may make an order.",
+  },
+  cancelNone: {
+    what: "cancelOrders() of nothing is refused",
+    why: "Python cancels every order if the list is empty.",
+  },
+  zeros: {
+    what: "0 and false of a tool are sent",
+    why: "Python drops them, so that tiles begin somewhere else.",
+  },
+  there: {
+    what: "a file that is there under the name that was given is not asked for",
+    why: "Python sends the request, which counts as a download, and drops its body.",
   },
 } as const satisfies Record<string, Difference>;
