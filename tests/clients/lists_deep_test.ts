@@ -1,11 +1,13 @@
 /**
- * A list of 100,000 items.
+ * Lists of 100,000 objects.
  *
  * @module
  */
 import { test } from "../_support/harness.ts";
-import { readLongList } from "./_lists.ts";
+import { KINDS, readLongList } from "./_lists.ts";
 
-test("search() reads 100,000 items, each page once, in flat memory", async () => {
-  console.log(await readLongList(100_000));
-}, { timeoutMs: 180_000 });
+for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
+  test(`${kind}: 100,000 objects, each page once, in flat memory`, async () => {
+    console.log(await readLongList(100_000, kind));
+  }, { timeoutMs: 180_000 });
+}

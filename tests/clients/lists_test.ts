@@ -1,5 +1,5 @@
 /**
- * Lists of the Data API: every item once, no request too many, and what ends them.
+ * Lists: every object once, no request too many, and what ends them.
  *
  * @module
  */
@@ -7,11 +7,32 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Auth, PagingError, Planet, Session, type SessionEvent } from "../../mod.ts";
 import { test } from "../_support/harness.ts";
 import { withSandbox } from "../sandbox/sandbox.ts";
-import { longList, readLongList } from "./_lists.ts";
+import { KINDS, longList, readLongList } from "./_lists.ts";
 
-test("search() reads 10,000 items, each page once, and keeps none", async () => {
-  console.log(await readLongList(10_000));
-});
+for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
+  test(`${kind}: 10,000 objects, each page once, and none is kept`, async () => {
+    console.log(await readLongList(10_000, kind));
+  });
+
+  test(`${kind}: no page is asked for that nobody reads, and none after an abort`, async () => {
+    const { asked, pl } = longList(1_000, kind);
+    let count = 0;
+    for await (const _ of KINDS[kind].read(pl, {})) if (++count === 300) break;
+    assertEquals(asked, [0, 1], "left in the middle of the second page");
+    asked.length = 0;
+    const controller = new AbortController();
+    await assertRejects(
+      async () => {
+        for await (const { id } of KINDS[kind].read(pl, { signal: controller.signal })) {
+          if (id === "item-249") controller.abort(new Error("enough"));
+        }
+      },
+      Error,
+      "enough",
+    );
+    assertEquals(asked, [0]);
+  });
+}
 
 test("search() asks for no page that nobody reads", async () => {
   const { asked, data } = longList(1_000);
@@ -48,6 +69,34 @@ for (const paging of ["plain", "relative", "empty page"] as const) {
       const items = data.search({ itemTypes: ["PSScene"], limit: 0 });
       assertEquals(new Set((await Array.fromAsync(items)).map(({ id }) => id)).size, 12);
       assertEquals((await Array.fromAsync(data.listSearches({ limit: 0 }))).length, 13);
+    }));
+}
+
+/** An order to make many of. */
+const ORDER = {
+  name: "n",
+  products: [{ item_ids: ["a"], item_type: "PSScene", product_bundle: "visual" }],
+};
+
+for (const paging of ["plain", "relative", "empty page", "circle"] as const) {
+  test(`listOrders() of the sandbox, whose pages are: ${paging}`, () =>
+    withSandbox(async ({ apiKey, environment, log, orders: api }) => {
+      const events: SessionEvent[] = [];
+      const auth = Auth.fromKey(apiKey, { environment });
+      const onEvent = (one: SessionEvent) => void events.push(one);
+      const { orders } = new Planet(new Session(auth, { requestsPerSecond: 0, onEvent }));
+      for (let count = 0; count < 12; count++) await orders.createOrder(ORDER);
+      api.paging = paging;
+      log.reset();
+      const all = Array.fromAsync(orders.listOrders({ limit: 0 }));
+      if (paging === "circle") {
+        await assertRejects(() => all, PagingError);
+        return assertEquals(log.count("api"), 4, "three pages, and the first again by its link");
+      }
+      assertEquals(new Set((await all).map(({ id }) => id)).size, 12);
+      assertEquals(log.count("api"), paging === "empty page" ? 4 : 3);
+      await Array.fromAsync(orders.listOrders({ limit: 7 }));
+      assertEquals(events.filter(({ type }) => type === "limit").length, 1);
     }));
 }
 
