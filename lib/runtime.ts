@@ -37,7 +37,10 @@ const globals = globalThis as unknown as {
   readonly Deno?: { readonly readTextFile?: unknown };
   readonly Bun?: {
     readonly serve?: unknown;
-    readonly file?: (path: string) => { text(): Promise<string>; stat(): Promise<StatLike> };
+    readonly file?: (path: string) => { text(): Promise<string>;
+      stat(): Promise<StatLike>;
+      exists(): Promise<boolean>;
+    };
   };
   readonly process?: ProcessLike;
   readonly navigator?: { readonly userAgent?: string };
@@ -166,8 +169,11 @@ export async function namesIn(
     } else if (runtime === "node") {
       for (const name of await nodeFiles().readdir(path)) found.add(name);
     } else {
-      const seen = await Promise.all(names.map((name) => lookAt(`${path}/${name}`)));
-      names.forEach((name, index) => seen[index] === "nothing" || found.add(name));
+      // Which asks no other thread.
+      const seen = await Promise.all(
+        names.map((name) => globals.Bun!.file!(`${path}/${name}`).exists()),
+      );
+      names.forEach((name, index) => seen[index] && found.add(name));
       if (found.size === 0) return undefined;
     }
     return names.filter((name) => found.has(name));

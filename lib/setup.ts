@@ -69,21 +69,17 @@ export const PlanetOAuthScopes: {
   EMAIL: "email",
 });
 
-/** Addresses that need no closer look: a plain https host, or http on loopback. */
-const PLAIN_SERVER =
-  /^(https:\/\/(?:[a-z\d]+\.)+[a-z]{2,}|http:\/\/(?:localhost|127\.0\.0\.1)(?::[1-9]\d{3}|:[1-5]\d{4})?)(?:\/[\w/-]*)?$/;
-
 /**
  * The origin of an address that a secret or token may go to: https, or http on
  * loopback, without user name, password or fragment. `undefined` for any other.
  */
 export function serverOrigin(text: string): string | undefined {
-  const plain = PLAIN_SERVER.exec(text)?.[1];
-  if (plain !== undefined || !URL.canParse(text)) return plain;
+  if (!URL.canParse(text)) return undefined;
   const { hash, hostname, origin, password, protocol, username } = new URL(text);
   if (username !== "" || password !== "" || hash !== "") return undefined;
-  const loopback = protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
-  return protocol === "https:" || loopback ? origin : undefined;
+  const isLoopback = protocol === "http:" &&
+    ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  return protocol === "https:" || isLoopback ? origin : undefined;
 }
 
 /**
@@ -517,6 +513,9 @@ export function checkNames(options: object): void {
 /** What a header value may hold, without a space. */
 const VISIBLE = /^[\x21-\x7e]+$/;
 
+/** The same without quotes and angle brackets, which come with what is copied. */
+const CLIENT_ID = /^[\x21\x23-\x26\x28-\x3b\x3d\x3f-\x7e]+$/;
+
 /** Checks that `value`, the option `name`, is a text that can be sent. */
 export function checkText(value: unknown, name: string): string {
   if (typeof value !== "string") {
@@ -541,7 +540,7 @@ export function checkKey(value: unknown, name = "key"): string {
 /** Checks a client identifier (RFC 6749 §2.2) for what gets into it by copying. */
 export function checkClientId(value: unknown): string {
   const clientId = checkText(value, "clientId");
-  if (VISIBLE.test(clientId) && !/["'<>]/.test(clientId)) return clientId;
+  if (CLIENT_ID.test(clientId)) return clientId;
   throw invalid(
     "Copy the clientId again, as it is registered: it has a space, quote, angle bracket or " +
       "special character in it.",

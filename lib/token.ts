@@ -121,7 +121,7 @@ export class TokenSet {
     const { issuedAt, expiresAt } = life(raw, Math.floor(nowMs / 1000));
     this.issuedAt = issuedAt;
     if (expiresAt !== undefined) this.expiresAt = expiresAt;
-    this.#raw = { ...storable(raw), _iat: issuedAt };
+    this.#raw = { ...raw, _iat: issuedAt };
     if (expiresAt !== undefined) this.#raw._exp = expiresAt;
   }
 
@@ -242,7 +242,7 @@ export class TokenSet {
   toStored(before?: TokenSet): JsonObject {
     const kept: JsonObject = before === undefined ? {} : { ...before.#raw };
     for (const member of RESPONSE_MEMBERS) delete kept[member];
-    return { ...kept, ...this.#raw };
+    return storable({ ...kept, ...this.#raw });
   }
 
   /** What JSON may show: times only, no token. */

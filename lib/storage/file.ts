@@ -161,7 +161,11 @@ export class FileStorage implements ObjectStorageProvider {
    * @throws {AuthError} `storage_denied`, `storage_failed` if the home directory is unknown.
    */
   get root(): string {
-    return this.#found ??= (this.#given ?? home()).replace(/(?<=[^:/\\])[/\\]+$/, "");
+    if (this.#found !== undefined) return this.#found;
+    const path = this.#given ?? home();
+    // Most have none of what the pattern takes away, which takes a start's time.
+    const isPlain = !path.endsWith("/") && !path.endsWith("\\");
+    return this.#found = isPlain ? path : path.replace(/(?<=[^:/\\])[/\\]+$/, "");
   }
 
   /** Reads an object; `undefined` if there is none. */

@@ -79,7 +79,9 @@ export const files: Files = {
   info: async (path: string): Promise<FileInfo> => known(await Deno.stat(path)),
   atOnce: (path: string): FileInfo => known(Deno.statSync(path)),
   mayLook: (path: string): boolean => isGranted({ name: "read", path }),
-  realPath: (path: string): Promise<string> => Deno.realPath(path),
+  // At once, for the same reason.
+  realPath: (path: string): Promise<string> =>
+    new Promise((resolve) => resolve(Deno.realPathSync(path))),
   readLink: (path: string): Promise<string> => Deno.readLink(path),
   async entries(path: string): Promise<FolderEntry[]> {
     const found: FolderEntry[] = [];

@@ -175,7 +175,10 @@ function fault(segment: string): string | undefined {
   if (stem.length >= 3 && stem.length <= 4 && DEVICE.test(stem)) {
     return `the reserved device name "${segment}"`;
   }
-  if (RESERVED.test(segment)) return `"${segment}", a name kept for locks and unfinished files`;
+  const lower = segment.toLowerCase();
+  if ((lower.includes(".lock") || lower.endsWith(".tmp")) && RESERVED.test(segment)) {
+    return `"${segment}", a name kept for locks and unfinished files`;
+  }
 }
 
 /**
