@@ -37,10 +37,9 @@ const globals = globalThis as unknown as {
   readonly Deno?: { readonly readTextFile?: unknown };
   readonly Bun?: {
     readonly serve?: unknown;
-    readonly file?: (path: string) => { text(): Promise<string>;
-      stat(): Promise<StatLike>;
-      exists(): Promise<boolean>;
-    };
+    readonly file?: (
+      path: string,
+    ) => { text(): Promise<string>; stat(): Promise<StatLike>; exists(): Promise<boolean> };
   };
   readonly process?: ProcessLike;
   readonly navigator?: { readonly userAgent?: string };
@@ -133,13 +132,13 @@ function nodeFiles(): NodeFiles {
 }
 
 /**
- * Reads a file by the runtime's quickest call, which loads no module. Rejects
+ * Reads a file by the runtime's quickest call, which loads no module. Fails
  * where that does not work, for whatever reason.
  */
-export async function readText(path: string): Promise<string> {
-  if (runtime === "deno") return await Deno.readTextFile(path);
-  if (runtime === "bun") return await globals.Bun!.file!(path).text();
-  return await nodeFiles().readFile(path, "utf8");
+export function readText(path: string): Promise<string> {
+  if (runtime === "deno") return Deno.readTextFile(path);
+  if (runtime === "bun") return globals.Bun!.file!(path).text();
+  return nodeFiles().readFile(path, "utf8");
 }
 
 /** What is seen at a path, in the same way; `undefined` where it cannot be told. */

@@ -187,7 +187,7 @@ export class StoredSession {
    * @throws {PlanetError} if the store fails; what it holds is no reason.
    */
   async read(): Promise<Found> {
-    const storage = await this.store();
+    const { storage } = await this.place();
     const [client, stored] = await this.#loadBoth(storage);
     return this.#judge(client, stored);
   }
