@@ -226,7 +226,8 @@ export function withoutSecrets(value: unknown, isSecret = false): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, one]) => [
       name,
-      withoutSecrets(one, isSecret || SECRET_MEMBERS.test(name)),
+      // Where a webhook is, its owner may see.
+      withoutSecrets(one, isSecret || name !== "url" && SECRET_MEMBERS.test(name)),
     ]),
   );
 }

@@ -20,6 +20,12 @@ import { listen } from "../sandbox/http_server.ts";
 const ID = "00000000-0000-4000-8000-000000000001";
 const GEOMETRY = { type: "Polygon", coordinates: [[[0, 0], [1, 0], [1, 1], [0, 0]]] };
 
+const RESERVATION = { aoiRefs: ["pl:features/my/fields-abc/field-1"], productId: 1 };
+const SUBSCRIPTION = {
+  name: "n",
+  source: { parameters: { id: "a", geometry: GEOMETRY, start_time: "2026-01-01T00:00:00Z" } },
+};
+
 /** Everything that creates or changes something by a POST. */
 const CREATES: Readonly<Record<string, (pl: Planet) => Promise<unknown>>> = {
   "data.createSearch()": ({ data }) =>
@@ -35,6 +41,20 @@ const CREATES: Readonly<Record<string, (pl: Planet) => Promise<unknown>>> = {
       products: [{ item_ids: ["a"], item_type: "PSScene", product_bundle: "visual" }],
     }),
   "orders.cancelOrders()": ({ orders }) => orders.cancelOrders([ID]),
+  "subscriptions.createSubscription()": ({ subscriptions }) =>
+    subscriptions.createSubscription(SUBSCRIPTION),
+  "subscriptions.bulkCreateSubscriptions()": ({ subscriptions }) =>
+    subscriptions.bulkCreateSubscriptions([SUBSCRIPTION]),
+  "destinations.createDestination()": ({ destinations }) =>
+    destinations.createDestination({
+      type: "google_cloud_storage",
+      parameters: { bucket: "b", credentials: "key" },
+    }),
+  "features.createCollection()": async ({ features }) => ({
+    id: await features.createCollection("n"),
+  }),
+  "quota.createReservation()": ({ quota }) => quota.createReservation(RESERVATION),
+  "quota.bulkCreateReservations()": ({ quota }) => quota.bulkCreateReservations(RESERVATION),
 };
 
 type Way = "answer lost" | "answer cut" | "502 after" | "429 before" | "kept connection closed";

@@ -63,4 +63,12 @@ export const CALL_DIFFERENCES = {
     what: "a file that is there under the name that was given is not asked for",
     why: "Python sends the request, which counts as a download, and drops its body.",
   },
+  credentials: {
+    what: "the JSON of a subscription or destination has `(secret)` where its credentials are",
+    why: "What is logged must not hold them, nor does it matter what an API puts in their place.",
+  },
+  all: {
+    what: "bulk calls without identifiers are refused; all must be said",
+    why: "Python suspends or reactivates all subscriptions of the account then.",
+  },
 } as const satisfies Record<string, Difference>;

@@ -210,6 +210,9 @@ async def one_call(client, method, args, options):
     if "result_of" in options:
         order = await client.get_order(options.pop("result_of"))
         args = [order["_links"]["results"][0]["location"], *args]
+    if "first" in options:
+        name, *given = options.pop("first")
+        args = [await getattr(client, name)(*given), *args]
     if method == "validate_checksum":
         places = [pathlib.Path(one) if isinstance(one, str) and "/" in one else one for one in args]
         return client.validate_checksum(*places)
@@ -231,7 +234,12 @@ loop = asyncio.new_event_loop()
 clients = {}
 CLASSES = {
     "data": planet.DataClient,
+    "destinations": planet.clients.DestinationsClient,
+    "features": planet.clients.FeaturesClient,
+    "mosaics": planet.clients.MosaicsClient,
     "orders": planet.OrdersClient,
+    "quota": planet.clients.QuotaClient,
+    "subscriptions": planet.SubscriptionsClient,
 }
 
 
