@@ -1,4 +1,4 @@
-// Sends as many bytes as asked for: /SIZE. Prints its port; ends when its input ends.
+// Sends as many bytes as asked for: /SIZE. Prints its port; ends when it is told anything.
 import { createServer } from "node:net";
 import process from "node:process";
 
@@ -19,4 +19,4 @@ const server = createServer((socket) => {
   });
 });
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
-process.stdin.resume().on("end", () => process.exit(0));
+process.stdin.once("data", () => process.exit(0));
