@@ -25,11 +25,12 @@ const items = data.search({
   limit: 3,
 });
 
+const show = terminalProgress();
 try {
   const files = await data.fetchAssets(items, "ortho_analytic_4b", {
     directory: "images",
-    onState: (state, item) => console.error(`${item.id} is ${state}`),
-    onProgress: terminalProgress(),
+    onState: (state, item) => show(`${item.id} is ${state}`),
+    onProgress: show,
   });
   for (const { kept, md5, path } of files) console.log(path, md5, kept ? "kept" : "new");
 } catch (error) {

@@ -367,7 +367,8 @@ export class Planet implements Clients {
 /**
  * Makes an `onProgress` for downloads that shows on stderr how far they are: a bar, speed and time left for
  * each file under way, in colour unless `NO_COLOR` is set; plain lines if stderr is no terminal. One serves
- * several files at once.
+ * several files at once. Given a text, it writes that as a line above the bars, which other output would
+ * run into.
  *
  * @category Downloads
  *
@@ -379,11 +380,13 @@ export class Planet implements Clients {
  * onProgress({ name: "scene.tif", received: 500, total: 1000, resumed: false });
  * ```
  */
-export function terminalProgress(): (progress: DownloadProgress) => void {
+export function terminalProgress(): (progress: DownloadProgress | string) => void {
   // What comes until the screen is loaded; of each file the last is enough.
-  let waiting: Map<string, DownloadProgress> | undefined = new Map();
-  let show = ({ ...progress }: DownloadProgress): void =>
-    void waiting?.set(progress.name, progress);
+  let waiting: Map<unknown, DownloadProgress | string> | undefined = new Map();
+  let show = (progress: DownloadProgress | string): void =>
+    void (typeof progress === "string"
+      ? waiting?.set({}, progress)
+      : waiting?.set(progress.name, { ...progress }));
   import("./terminal/progress.ts").then(({ openProgress }) => openProgress()).then((opened) => {
     show = opened;
     waiting?.forEach(opened);

@@ -46,6 +46,26 @@ function time(seconds: number): string {
     : `${Math.floor(all / 3600)}:${two(all % 3600 / 60)}:${two(all % 60)}`;
 }
 
+/** Characters that are two columns wide, or none. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+const NARROW = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+/** Columns that a text takes. */
+function widthOf(text: string): number {
+  let width = 0;
+  for (const one of text) width += NARROW.test(one) ? 0 : WIDE.test(one) ? 2 : 1;
+  return width;
+}
+
+/** A text in at most so many columns. */
+function shortened(text: string, most: number): string {
+  if (widthOf(text) <= most) return text;
+  const letters = [...text];
+  while (letters.length > 0 && widthOf(letters.join("")) > most - 1) letters.pop();
+  return `${letters.join("")}…`;
+}
+
 /** Shows the progress of downloads. */
 export class ProgressScreen {
   readonly #port: ScreenPort;
@@ -60,8 +80,12 @@ export class ProgressScreen {
     this.#now = now;
   }
 
-  /** Takes how far a file is. */
-  show(progress: DownloadProgress): void {
+  /** Takes how far a file is, or a line of the application's own, which stays above the bars. */
+  show(progress: DownloadProgress | string): void {
+    if (typeof progress === "string") {
+      const text = printable(progress);
+      return this.#port.isTerminal ? this.#draw(text) : this.#port.write(`${text}\n`);
+    }
     const { name, received, total } = progress;
     const at = this.#now();
     const line = this.#lines.get(name) ??
@@ -76,19 +100,26 @@ export class ProgressScreen {
     if (!this.#port.isTerminal) {
       if (isDone || at - line.writtenAt >= PLAIN_MS) {
         line.writtenAt = at;
-        this.#port.write(`${this.#text(line)}\n`);
+        this.#port.write(`${[printable(name), ...this.#figures(line)].join("  ")}\n`);
       }
     } else if (isDone || at - this.#drawnAt >= REDRAW_MS) {
       this.#drawnAt = at;
-      let out = this.#drawn > 0 ? `\x1b[${this.#drawn}A\r\x1b[J` : "";
-      if (isDone) out += `${this.#fitting(this.#text(line))}\r\n`;
       if (isDone) this.#lines.delete(name);
-      const shown = [...this.#lines.values()].slice(0, MOST_LINES);
-      for (const one of shown) out += `${this.#fitting(this.#text(one))}\r\n`;
-      this.#drawn = shown.length;
-      this.#port.write(this.#coloured(out));
+      this.#draw(isDone ? this.#fitting(line) : undefined);
     }
     if (isDone) this.#lines.delete(name);
+  }
+
+  /** Draws the bars anew, and above them a line that stays. */
+  #draw(above?: string): void {
+    const { rows } = this.#port.size();
+    const shown = [...this.#lines.values()].slice(0, Math.max(Math.min(MOST_LINES, rows - 2), 1));
+    const lines = shown.map((one) => this.#coloured(this.#fitting(one)));
+    if (above !== undefined) lines.unshift(above);
+    const back = this.#drawn > 0 ? `\x1b[${this.#drawn}A\r` : "";
+    this.#drawn = shown.length;
+    // Line by line: a screen that is emptied as a whole goes into tmux's history.
+    this.#port.write(`${back}${lines.map((one) => `\x1b[2K${one}\r\n`).join("")}\x1b[J`);
   }
 
   /** Bytes a second, of late; `undefined` if that cannot be told yet. */
@@ -98,32 +129,34 @@ export class ProgressScreen {
     return seconds < 0.2 ? undefined : (last.received - first.received) / seconds;
   }
 
-  #text(line: Line): string {
-    const { name, received, total } = line.last;
+  /** What is known of a file, in figures; the last ones matter least. */
+  #figures(line: Line): string[] {
+    const { received, total } = line.last;
     const speed = this.#speed(line);
-    const parts = [printable(name)];
-    if (total === undefined || received === total) parts.push(bytes(received));
-    else {
-      const part = received / total;
-      const filled = Math.floor(part * BAR);
-      if (this.#port.isTerminal) parts.push("█".repeat(filled) + "░".repeat(BAR - filled));
-      parts.push(`${Math.floor(part * 100)} %`, `${bytes(received)} of ${bytes(total)}`);
-    }
-    if (speed !== undefined) parts.push(`${bytes(speed)}/s`);
-    if (received !== total && total !== undefined && speed !== undefined && speed > 0) {
-      parts.push(`${time((total - received) / speed)} left`);
-    }
-    return parts.join("  ");
+    const isOnTheWay = total !== undefined && received !== total;
+    return [
+      ...(isOnTheWay
+        ? [`${Math.floor(received / total * 100)} %`, `${bytes(received)} of ${bytes(total)}`]
+        : [bytes(received)]),
+      ...(speed === undefined ? [] : [`${bytes(speed)}/s`]),
+      ...(isOnTheWay && speed ? [`${time((total - received) / speed)} left`] : []),
+    ];
   }
 
-  /** A line that fits into the window: the end of a long name goes first. */
-  #fitting(text: string): string {
+  /** A line that fits into the window: the last figures go first, then the bar, then the end of the name. */
+  #fitting(line: Line): string {
+    const { received, total } = line.last;
     const most = Math.max(this.#port.size().columns - 1, 1);
-    const at = text.indexOf("  ");
-    const rest = text.slice(at);
-    const room = Math.max(most - rest.length, 12);
-    const name = at > room ? `${text.slice(0, room - 1)}…` : text.slice(0, at);
-    return (name + rest).slice(0, most);
+    const name = printable(line.last.name);
+    const figures = this.#figures(line);
+    const left = () => most - figures.reduce((sum, one) => sum + 2 + one.length, 0);
+    while (figures.length > 1 && left() < 12) figures.pop();
+    const bar = Math.min(left() - Math.min(widthOf(name), 24) - 2, BAR);
+    if (total !== undefined && received !== total && bar >= 5) {
+      const filled = Math.floor(received / total * bar);
+      figures.unshift("█".repeat(filled) + "░".repeat(bar - filled));
+    }
+    return shortened([shortened(name, left()), ...figures].join("  "), most);
   }
 
   #coloured(text: string): string {
@@ -132,7 +165,7 @@ export class ProgressScreen {
 }
 
 /** Shows progress on this runtime's stderr; where there is none, nothing. */
-export async function openProgress(): Promise<(progress: DownloadProgress) => void> {
+export async function openProgress(): Promise<(progress: DownloadProgress | string) => void> {
   if (runtime === "other") return () => {};
   const { machine } = runtime === "deno" ? await import("./deno.ts") : await import("./node.ts");
   const screen = new ProgressScreen(machine);
