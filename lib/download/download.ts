@@ -528,7 +528,8 @@ class FileDownload {
           at += part.length;
           if (this.#held === WRITE_BYTES) await this.#flush();
         }
-        await this.#digest?.update(bytes);
+        const taken = this.#digest?.update(bytes);
+        if (taken !== undefined) await taken;
       }
     } finally {
       await this.#flush();

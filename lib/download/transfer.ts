@@ -175,7 +175,7 @@ export class Transfer {
   /** The next bytes; `undefined` at the full length. */
   async read(): Promise<Uint8Array | undefined> {
     while (true) {
-      await this.open();
+      if (this.#body === undefined) await this.open();
       const body = this.#body;
       if (body === undefined) {
         this.tell(true);

@@ -5,12 +5,12 @@
  *
  * Lines of JSON: the first one in is {@linkcode IsolateOptions}, the first one out has the address.
  * Each further line in names a KV namespace and a key; the line out is the value, or what is known of
- * it in a bucket. The end of the input ends it.
+ * it in a bucket, or workerd's memory. The end of the input ends it.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -91,6 +91,17 @@ export { ${[...ofPaths].map((name) => `none as ${name}`).join(", ")} };`;
   });
 }
 
+/** The most memory that workerd has had so far, in bytes; 0 where Linux does not tell it. */
+function peakMemory(): number {
+  const own = `/proc/${process.pid}/task/${process.pid}/children`;
+  if (!existsSync(own)) return 0;
+  const peaks = readFileSync(own, "utf8").trim().split(" ").map((pid) => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return status.includes("workerd") ? Number(/VmHWM:\s*(\d+)/.exec(status)?.[1] ?? 0) : 0;
+  });
+  return Math.max(...peaks) * 1024;
+}
+
 const lines = createInterface({ input: process.stdin });
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
 let isolate: Miniflare | undefined;
@@ -101,6 +112,10 @@ for await (const line of lines) {
     continue;
   }
   const [namespace, key, kind] = JSON.parse(line);
+  if (kind === "memory") {
+    say(peakMemory());
+    continue;
+  }
   if (kind === "bucket") {
     const found = await (await isolate.getR2Bucket(namespace)).get(key);
     const hash = createHash("sha256");

@@ -7,41 +7,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { test } from "../_support/harness.ts";
-import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
 import { digestOf } from "../sandbox/storage.ts";
-import { type Isolate, noWorkerd, startIsolate } from "./workerd.ts";
-
-const OPTIONS = {
-  skip: "Deno" in globalThis ? noWorkerd() : "all happens in workerd, which Deno's turn starts",
-};
-
-async function inWorkerd(body: (isolate: Isolate, sandbox: Sandbox) => Promise<void>) {
-  await withSandbox(async (sandbox) => {
-    const { clientId, clientSecret } = sandbox.m2m;
-    const isolate = await startIsolate({
-      worker: "examples/edge_stream_asset.ts",
-      r2Buckets: ["IMAGES"],
-      bindings: {
-        PL_CLIENT_ID: clientId,
-        PL_CLIENT_SECRET: clientSecret,
-        ENVIRONMENT: sandbox.environment,
-      },
-    });
-    try {
-      await body(isolate, sandbox);
-      assertEquals(sandbox.storage.counters.authorizations, 0);
-    } finally {
-      await isolate.dispose();
-    }
-  });
-}
+import { inWorkerd, OPTIONS, PATH as path } from "./_stream_asset.ts";
 
 test(
   "workerd: edge_stream_asset.ts activates, then streams to a client and into a bucket",
   () =>
     inWorkerd(async (isolate, { api, storage }) => {
       api.assetBytes = 5_000_001;
-      const path = "PSScene/20260101_100000_psscene/ortho_analytic_4b";
       const file = api.file(path)!;
       const first = await fetch(isolate.url + path);
       assertEquals([first.status, await first.json()], [202, { status: "activating" }]);

@@ -21,6 +21,8 @@ export interface Isolate {
   get(namespace: string, key: string): Promise<string | null>;
   /** What lies in a bucket that is bound: its size and SHA-256, in hexadecimal digits. */
   inBucket(bucket: string, key: string): Promise<{ size: number; sha256: string } | null>;
+  /** The most memory that workerd has had so far, in bytes; 0 where Linux does not tell it. */
+  peakMemory(): Promise<number>;
   /** Stops workerd. */
   dispose(): Promise<void>;
 }
@@ -103,6 +105,7 @@ export async function startIsolate(options: IsolateOptions): Promise<Isolate> {
       url,
       get: (namespace, key) => ask([namespace, key]),
       inBucket: (bucket, key) => ask([bucket, key, "bucket"]),
+      peakMemory: () => ask(["", "", "memory"]),
       dispose,
     };
   } catch (error) {
