@@ -475,19 +475,24 @@ export class Auth implements AsyncDisposable {
    */
   async ensureInitialized(options: LoginOptions = {}): Promise<void> {
     const keeper = this.#keeper;
-    if (LOGIN_OPTIONS.some((name) => options[name] !== undefined)) {
-      (await import("./sign_in/sign_in.ts")).checkLoginOptions(options);
-    }
+    const since = performance.now();
+    const limits = LOGIN_OPTIONS.some((name) => options[name] !== undefined)
+      ? await import("./sign_in/sign_in.ts")
+      : undefined;
+    limits?.checkLoginOptions(options);
     if (keeper === undefined) return void await (await this.#apiKey()).authorization();
     if (isService(keeper.client)) return;
     try {
-      await keeper.ensure(options.signal);
+      if (limits === undefined) await keeper.ensure(options.signal);
+      else await limits.inTime(options, (signal) => keeper.ensure(signal));
     } catch (error) {
       const needsPerson = ["login_required", "session_expired", "storage_corrupt"];
       if (!(error instanceof AuthError && needsPerson.includes(error.code))) throw error;
       const { isInteractive } = await import("./sign_in/sign_in.ts");
       if (!isInteractive(options)) throw error;
-      await (await this.#signIns("ensureInitialized()")).userLogin(options);
+      const timeoutMs = options.timeoutMs &&
+        Math.max(options.timeoutMs + since - performance.now(), 1);
+      await (await this.#signIns("ensureInitialized()")).userLogin({ ...options, timeoutMs });
     }
   }
 

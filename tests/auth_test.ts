@@ -281,6 +281,30 @@ test("Auth.ensureInitialized() renews an expired session, and asks nobody where 
   assertEquals(shown, []);
 });
 
+test("Auth.ensureInitialized() ends in time although the store or the server never answers", async () => {
+  const deaf = world();
+  deaf.storage.load = () => new Promise(() => {});
+  const silent = world();
+  await store(silent.storage, 100);
+  const held = Promise.withResolvers<void>();
+  const fetch: SessionOptions["fetch"] = async (input, init) => {
+    if (String(input).endsWith("/token")) await held.promise;
+    return await silent.server.fetch(input, init);
+  };
+  const ui = { show: () => {} };
+  const slow = silent.device({ fetch });
+  for (const auth of [deaf.device(), slow]) {
+    const long = new AbortController();
+    const other = auth.ensureInitialized({ timeoutMs: 60_000, ui, signal: long.signal });
+    other.catch(() => {});
+    assertEquals(await codeOf(auth.ensureInitialized({ timeoutMs: 50, ui })), "login_timeout");
+    long.abort(new AuthError("login_cancelled", "Enough."));
+    assertEquals(await codeOf(other), "login_cancelled", "The other one had waited on.");
+  }
+  held.resolve();
+  await slow.settled();
+});
+
 test("Auth.ensureInitialized() without leave to ask tells why a person is needed", async () => {
   const { device, storage } = world({ token: ["invalid_grant"] });
   assertEquals(await codeOf(device().ensureInitialized()), "login_required");

@@ -217,6 +217,9 @@ export class OAuthClient {
       );
     }
     const error = response.get("error");
+    if (error !== null && response.has("code")) {
+      throw malformed("the authorization response", new Error("it has a code and an error"));
+    }
     if (error !== null) {
       const description = shownText(response.get("error_description") ?? "", secrets);
       throw oauthError({ error, description }, "the authorization server");

@@ -394,7 +394,8 @@ async function readPaste(
 /** Reads a pasted code, query or URL; a text says what is wrong with it. */
 function parsePaste(line: string, request: AuthorizationRequest): URLSearchParams | string {
   const { issuer, issuer_required, state } = request;
-  const text = line.trim();
+  // Messages and shells put addresses into quotes.
+  const text = line.replace(/^[\s"'`<]+|[\s"'`>]+$/g, "");
   if (!/^[a-z][\w+.-]*:\//i.test(text) && !/(^|[?&])(code|error|state)=/.test(text)) {
     if (!/^[\x21-\x7e]{1,4096}$/.test(text)) return "That is no code; please paste it whole.";
     return new URLSearchParams({ code: text, state, iss: issuer });

@@ -183,6 +183,33 @@ class SharedAttempt implements Attempt {
   }
 }
 
+/**
+ * Does `work` within the caller's time limit and for as long as the caller wants.
+ *
+ * @throws {AuthError} `login_timeout`, with what was waited for; after an abort, its reason.
+ */
+export async function inTime(
+  { signal, timeoutMs = LOGIN_TIMEOUT_MS }: LoginOptions,
+  work: (signal: AbortSignal) => Promise<void>,
+  late: () => Attempt["late"] = () => ({ what: "the stored session was not there" }),
+): Promise<void> {
+  signal?.throwIfAborted();
+  const limit = linkedAbort(signal);
+  // Real time, whatever the clock: the limit is for a person who may never come.
+  const timer = setTimeout(() => {
+    const { cause, hint, what } = late();
+    const seconds = Math.round(timeoutMs / 1000);
+    const message = `Start signing in again: ${what} within ${seconds} s.`;
+    limit.abort(new AuthError("login_timeout", hint ? `${message} ${hint}` : message, { cause }));
+  }, Math.min(timeoutMs, 0x7fffffff));
+  try {
+    await work(limit.signal);
+  } finally {
+    clearTimeout(timer);
+    limit.release();
+  }
+}
+
 /** Signs people in to one session; see `Auth` for what each call does and throws. */
 export class SignIn {
   readonly #session: SessionToSignIn;
@@ -207,27 +234,17 @@ export class SignIn {
         "Set allowOpenBrowser or allowTtyPrompt: signing in needs one of them, or a ui of your own.",
       );
     }
-    const { signal, timeoutMs = LOGIN_TIMEOUT_MS } = options;
-    signal?.throwIfAborted();
-    const limit = linkedAbort(signal);
     let shared: SharedAttempt | undefined;
-    // Real time, whatever the clock: the limit is for a person who may never come.
-    const timer = setTimeout(() => {
-      const { cause, hint, what }: Attempt["late"] = shared?.late ?? NOBODY;
-      const seconds = Math.round(timeoutMs / 1000);
-      const message = `Start signing in again: ${what} within ${seconds} s.`;
-      limit.abort(new AuthError("login_timeout", hint ? `${message} ${hint}` : message, { cause }));
-    }, Math.min(timeoutMs, 0x7fffffff));
     try {
-      const ui = options.ui ?? await (await import("../terminal/ui.ts")).defaultUI();
-      while (this.#shared?.signal.aborted) {
-        await abandonable(this.#shared.done.catch(() => {}), limit.signal);
-      }
-      const joined = this.#shared ??= this.#start(new SharedAttempt(this.#session, options, ui));
-      await (shared = joined).join(timeoutMs, limit.signal);
+      await inTime(options, async (signal) => {
+        const ui = options.ui ?? await (await import("../terminal/ui.ts")).defaultUI();
+        while (this.#shared?.signal.aborted) {
+          await abandonable(this.#shared.done.catch(() => {}), signal);
+        }
+        const joined = this.#shared ??= this.#start(new SharedAttempt(this.#session, options, ui));
+        await (shared = joined).join(options.timeoutMs ?? LOGIN_TIMEOUT_MS, signal);
+      }, () => shared?.late ?? NOBODY);
     } finally {
-      clearTimeout(timer);
-      limit.release();
       if (shared?.signal.aborted) this.#forget(shared);
     }
   }

@@ -135,6 +135,11 @@ const PASTES: readonly [string, string, Record<string, string> | undefined][] = 
     code: "c",
     state: "the-state",
   }],
+  ["a URL in quotes", '"http://x/cb?code=c&state=the-state" ', { code: "c", state: "the-state" }],
+  ["a URL in angle brackets", "<http://x/cb?code=c&state=the-state>", {
+    code: "c",
+    state: "the-state",
+  }],
   ["the query alone", "?code=c&state=the-state", { code: "c", state: "the-state" }],
   ["a refusal", "http://x/cb?error=access_denied&state=the-state", {
     error: "access_denied",

@@ -261,6 +261,7 @@ test("two steps at a real server: what is refused, and the right login afterward
       ["state_mismatch", others, answer],
       ["issuer_mismatch", mine, changed("iss", "https://evil.example")],
       ["issuer_mismatch", mine, changed("iss")],
+      ["malformed_response", mine, changed("error", "access_denied")],
       ["login_timeout", { ...mine, issued_at: mine.issued_at - 600 }, answer],
     ];
     for (const [code, request, url] of wrong) {
