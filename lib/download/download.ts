@@ -509,6 +509,9 @@ class FileDownload {
       // Parts of two versions may have met, if only once.
       if (isAgain || !transfer.isResumed) {
         await this.#clear();
+        this.#file.close();
+        this.#file = undefined;
+        await this.#remove(this.#part);
         throw wrongDigest(transfer.name);
       }
       await transfer.restart("its bytes have not the digest expected");
