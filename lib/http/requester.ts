@@ -725,7 +725,7 @@ function partsOf(
     const reader = body.getReader({ mode: "byob" });
     return {
       read: () =>
-        reader.read(new Uint8Array(65_536)) as ReturnType<ReadableStreamDefaultReader["read"]>,
+        reader.read(new Uint8Array(PART)) as ReturnType<ReadableStreamDefaultReader["read"]>,
       cancel: (reason) => reader.cancel(reason),
     };
   } catch {
