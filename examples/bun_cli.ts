@@ -1,4 +1,4 @@
-// A small command line tool: login [--device], logout, whoami, token, searches, search, download.
+// A small command line tool: login [--device], logout, whoami, token, searches, search, download, orders.
 // State is in ~/.planet, as the planet command line has it; with --keychain, which each command then
 // needs, encrypted in ~/.my-planet, by a key in the keychain of the system.
 // bun run examples/bun_cli.ts login
@@ -19,7 +19,9 @@ import { keychainKey } from "./_keychain_key.ts";
 
 const USAGE = `Usage: my-planet [--keychain] login [--device] | logout | whoami | token | searches
        my-planet search ITEM_TYPE             ten images with a clear sky
-       my-planet download ITEM_TYPE ITEM_ID ASSET_TYPE [FOLDER]`;
+       my-planet download ITEM_TYPE ITEM_ID ASSET_TYPE [FOLDER]
+       my-planet orders                       the orders, the latest first
+       my-planet orders ORDER_ID [FOLDER]     waits for one and downloads its files`;
 
 /** Where the key lies in the keychain. */
 const KEY = { service: "my-planet", account: "storage-key" };
@@ -41,7 +43,7 @@ const who = {
 const auth = flags.includes("--device")
   ? Auth.fromOAuthUserDeviceCode(who)
   : Auth.fromOAuthUserAuthCode({ ...who, callbackUrl });
-const { data } = new Planet(auth);
+const { data, orders } = new Planet(auth);
 
 /** Lists images, the latest first. */
 async function search(itemType: string): Promise<void> {
@@ -74,6 +76,14 @@ async function download([itemType, itemId, assetType, directory]: string[]): Pro
   console.log(path);
 }
 
+/** Waits for an order and downloads its files; a second run goes on. */
+async function downloadOrder(orderId: string, directory?: string): Promise<void> {
+  await orders.wait(orderId, { onState: (state) => console.error(state) });
+  const onProgress = terminalProgress();
+  const files = await orders.downloadOrder(orderId, { directory, onProgress });
+  for (const { path } of files) console.log(path);
+}
+
 /** Does what the command says; the answer is the exit code. */
 async function main(): Promise<number> {
   switch (command) {
@@ -102,6 +112,14 @@ async function main(): Promise<number> {
     case "download":
       if (flags.length < 3) break;
       await download(flags);
+      return 0;
+    case "orders":
+      if (flags[0] !== undefined) await downloadOrder(flags[0], flags[1]);
+      else {
+        for await (const { id, name, state } of orders.listOrders({ limit: 0 })) {
+          console.log(`${id}  ${state}  ${name}`);
+        }
+      }
       return 0;
   }
   console.error(USAGE);

@@ -53,6 +53,7 @@ const OTHERS = [
   "edge_worker",
   "keychain_session",
   "log_requests",
+  "order_and_download",
   "unstorage_provider",
   "web_login",
   "web_login_bun",
@@ -105,6 +106,7 @@ const onlyDeno = "Deno" in globalThis
 /** What an example shows that lists no searches. */
 const SHOWS: Record<string, RegExp> = {
   download_assets: /^images\/\S+\.tif [0-9a-f]{32} new$/m,
+  order_and_download: /^orders\/\S+\.tif \d+ new$/m,
   edge_stream_asset: /an image of \d+ bytes/,
   web_login: /Sign in with Planet/,
   web_login_bun: /Sign in with Planet/,

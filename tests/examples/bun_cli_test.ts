@@ -8,6 +8,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { Auth, Planet } from "../../mod.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { test, type TestOptions } from "../_support/harness.ts";
 import {
@@ -75,6 +76,19 @@ async function useAll(run: Run, { home, sandbox }: ExampleWorld): Promise<void> 
   assertEquals(refused.code, 1);
   assertMatch(refused.stderr, /No such item/);
   assertEquals([(await run("download", "PSScene")).code, (await run("search")).code], [2, 2]);
+
+  const { orders } = new Planet(Auth.fromKey(sandbox.apiKey, { environment: sandbox.environment }));
+  sandbox.orders.states = ["success"];
+  const { id } = await orders.createOrder({
+    name: "Fields",
+    products: [{ item_ids: ["a"], item_type: "PSScene", product_bundle: "visual" }],
+  });
+  await orders.getOrder(id);
+  assertEquals((await done("orders")).stdout, `${id}  success  Fields\n`);
+  const ordered = await done("orders", id, "out");
+  assertMatch(ordered.stderr, /^success\n[^]*PSScene\/a_udm2\.tif {2}100 kB\n/);
+  for (const path of ordered.stdout.trim().split("\n")) assert(statSync(join(home, path)).isFile());
+  assertEquals((await run("orders", "mine")).code, 1);
   assertEquals(sandbox.log.count("token"), 1);
 
   await done("logout");

@@ -5,32 +5,14 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "../_support/harness.ts";
-import {
-  exampleCommand,
-  type ExampleRun,
-  type ExampleWorld,
-  exampleWorld,
-  runExample,
-} from "../sandbox/run_example.ts";
+import { type ExampleRun, runExample } from "../sandbox/run_example.ts";
+import { inWorld, optionsFor, withoutEachFlag } from "./_downloads.ts";
 
-const OPTIONS = {
-  skip: "Deno" in globalThis ? undefined : "examples/download_assets.ts is for Deno",
-  timeoutMs: 120_000,
-};
 const NAME = "download_assets";
-
-async function inWorld(body: (world: ExampleWorld) => Promise<void>): Promise<void> {
-  const world = await exampleWorld();
-  try {
-    await body(world);
-    assertEquals(world.sandbox.storage.counters.authorizations, 0);
-  } finally {
-    await world.close();
-  }
-}
+const OPTIONS = optionsFor(NAME);
 
 /** What a run printed of each file: kept or new. */
 function outcomes({ code, stderr, stdout }: ExampleRun): string[] {
@@ -71,31 +53,4 @@ test(
   OPTIONS,
 );
 
-for (const left of ["--allow-env", "--allow-read", "--allow-write", "net", "storage"]) {
-  test(
-    `examples/${NAME}.ts without ${left} names the flag, and leaves no file`,
-    () =>
-      inWorld(async (world) => {
-        const all = await exampleCommand(NAME, "deno", world);
-        const storage = new URL(world.sandbox.storageUrl).host;
-        const command = left === "storage"
-          ? all.map((word) => word.replace(`,${storage}`, ""))
-          : all.filter((word) => !word.startsWith(left === "net" ? "--allow-net" : `${left}=`));
-        assert(command.join() !== all.join());
-        await mkdir(join(world.home, "images"));
-        const { code, stderr } = await runExample(NAME, world, { command });
-        assertEquals(code, 1, stderr);
-        const flag = left === "storage"
-          ? `--allow-net=${storage}`
-          : left === "net"
-          ? "--allow-net"
-          : left;
-        assert(stderr.includes(flag), stderr);
-        assertEquals(
-          (await readdir(join(world.home, "images"))).filter((name) => name.endsWith(".tif")),
-          [],
-        );
-      }),
-    OPTIONS,
-  );
-}
+withoutEachFlag(NAME, "images");
