@@ -11,23 +11,21 @@
  * Meant for local disks; a network file system may keep neither the order nor
  * the exclusiveness that this relies on.
  *
- * Reading a session that is there is all that a warm start needs. What the rest
- * stands on is loaded when it is first needed: the operations of the runtime
- * (`files.ts`) and the lock (`file_lock.ts`).
+ * Reading a session that is there is all that a warm start needs. The rest
+ * (`file_work.ts`) is loaded when it is first needed, with what it stands on: the
+ * operations of the runtime (`files.ts`) and the lock (`file_lock.ts`).
  *
  * @module
  */
 
 import { AuthError } from "../errors.ts";
 import { homeVariable, lookAt, readText, requireEnvAccess, runtime } from "../runtime.ts";
-import type { HeldFileLock } from "./file_lock.ts";
-import type { FileInfo, Files } from "./files.ts";
+import type { FileWork } from "./file_work.ts";
+import type { Files } from "./files.ts";
 import {
   checkKey,
   checkObject,
   checkPrefix,
-  corrupt,
-  fileErrorCode,
   isAbsent,
   type JsonObject,
   type Lease,
@@ -35,19 +33,7 @@ import {
   notFound,
   type ObjectStorageProvider,
   parseObject,
-  Turns,
 } from "./objects.ts";
-
-/** Leftovers of dead writers may be removed after this many milliseconds. */
-const LEFTOVER_MS = 60_000;
-
-/** Python writes in place: a reader beside it looks again before it calls a file corrupt. */
-const REREADS = 5;
-const REREAD_MS = 20;
-
-/** Locks that this process holds, by the file they belong to, and those who wait for them. */
-const held = new Map<string, HeldFileLock>();
-const turns = new Turns();
 
 /**
  * Options of a {@linkcode FileStorage}: where it keeps its files.
@@ -57,19 +43,6 @@ const turns = new Turns();
 export interface FileStorageOptions {
   /** Absolute path of the folder that keys start from; default: the home directory. */
   root?: string | undefined;
-}
-
-/** What the store works with. */
-type Tools = typeof import("./files.ts") & typeof import("./file_lock.ts") & {
-  readonly files: Files;
-};
-
-let opened: Promise<Tools> | undefined;
-
-/** Loads what the store works with; asking for what is loaded already takes its time too. */
-function open(): Promise<Tools> {
-  return opened ??= Promise.all([openFiles(), import("./files.ts"), import("./file_lock.ts")])
-    .then(([files, steps, lock]) => ({ files, ...steps, ...lock }));
 }
 
 /**
@@ -140,8 +113,7 @@ function home(): string {
 export class FileStorage implements ObjectStorageProvider {
   readonly #given: string | undefined;
   #found: string | undefined;
-  /** Where leftovers were last looked for, and when by the clock of `performance`. */
-  #swept = { target: "", at: 0 };
+  #work: Promise<FileWork> | undefined;
 
   /** Uses the folder `root`; nothing is read or written yet. */
   constructor(options: FileStorageOptions = {}) {
@@ -180,18 +152,7 @@ export class FileStorage implements ObjectStorageProvider {
       if (isAbsent(error)) return undefined;
       // A closer look says what is wrong, if anything is.
     }
-    return await this.#guard("read", key, async ({ files, present }, path) => {
-      for (let attempt = 0;; attempt++) {
-        const bytes = await present(() => files.read(path));
-        if (bytes === undefined) return undefined;
-        try {
-          return parseObject(path, bytes);
-        } catch (error) {
-          if (attempt === REREADS) throw error;
-        }
-        await new Promise((resolve) => setTimeout(resolve, REREAD_MS));
-      }
-    });
+    return await (await this.#open()).read(key);
   }
 
   /**
@@ -203,38 +164,22 @@ export class FileStorage implements ObjectStorageProvider {
   async save(key: string, value: JsonObject): Promise<void> {
     checkKey(key);
     checkObject(key, value);
-    await this.#guard("write", key, async (tools, path) => {
-      const { dirname, files, makeFolders, resolveLinks, toPythonJson } = tools;
-      const resolving = resolveLinks(files, path);
-      const bytes = new TextEncoder().encode(toPythonJson(value));
-      let target = await resolving;
-      for (let attempt = 0;; attempt++) {
-        try {
-          await this.#replace(tools, target, bytes);
-          break;
-        } catch (error) {
-          // The folder is missing, or somebody took the neighbour for a leftover, after a step of
-          // the clock or a long pause.
-          if (fileErrorCode(error) !== "ENOENT" || attempt === 3) throw error;
-        }
-        await makeFolders(files, dirname(target));
-        target = await resolveLinks(files, path);
-      }
-      if (!held.has(target)) await this.#sweep(tools, target);
-    });
+    await (await this.#open()).save(key, value);
   }
 
   /** Tells whether there is an object. */
   async exists(key: string): Promise<boolean> {
     checkKey(key);
     const seen = await lookAt(this.#quickPath(key));
-    return seen === undefined ? (await this.#info(key))?.isFile === true : seen === "file";
+    return seen === undefined
+      ? (await (await this.#open()).info(key))?.isFile === true
+      : seen === "file";
   }
 
   /** Time of the last write, in epoch milliseconds. */
   async mtime(key: string): Promise<number> {
     checkKey(key);
-    const info = await this.#info(key);
+    const info = await (await this.#open()).info(key);
     if (info?.isFile !== true) throw notFound(key);
     return info.mtimeMs;
   }
@@ -247,39 +192,13 @@ export class FileStorage implements ObjectStorageProvider {
   async rename(from: string, to: string): Promise<void> {
     checkKey(from);
     checkKey(to);
-    await this.#guard("rename", from, async (tools, source) => {
-      const { dirname, files, join, makeFolders, present, resolveLinks } = tools;
-      const target = join(this.root, to);
-      if (await present(() => files.info(source)) === undefined) throw notFound(from);
-      const [oldFolder, newFolder] = [dirname(source), dirname(target)];
-      await makeFolders(files, await resolveLinks(files, newFolder));
-      for (const path of [source, target]) {
-        await held.get(await resolveLinks(files, path))?.confirm();
-      }
-      try {
-        await files.rename(source, target);
-      } catch (error) {
-        throw fileErrorCode(error) === "ENOENT" ? notFound(from) : error;
-      }
-      await files.syncFolder(newFolder);
-      if (oldFolder !== newFolder) await files.syncFolder(oldFolder);
-    });
+    await (await this.#open()).rename(from, to);
   }
 
   /** Removes an object, if there is one; if the lock held for it is lost, nothing. */
   async delete(key: string): Promise<void> {
     checkKey(key);
-    await this.#guard("delete", key, async ({ dirname, files, present, resolveLinks }, path) => {
-      const lock = held.get(await resolveLinks(files, path));
-      if (lock !== undefined && (await present(() => files.info(path)))?.isFile === true) {
-        if (!await lock.remove(path)) return;
-      } else {
-        await lock?.confirm();
-        const removing = () => files.remove(path, "file").then(() => true);
-        if (await present(removing) === undefined) return;
-      }
-      await files.syncFolder(dirname(path));
-    });
+    await (await this.#open()).delete(key);
   }
 
   /**
@@ -289,25 +208,7 @@ export class FileStorage implements ObjectStorageProvider {
    */
   async *list(prefix: string): AsyncIterable<string> {
     checkPrefix(prefix);
-    type Visit = [folder: string, above: readonly string[]];
-    const visits: Visit[] = [[prefix.slice(0, prefix.lastIndexOf("/") + 1), []]];
-    for (let visit = visits.pop(); visit !== undefined; visit = visits.pop()) {
-      const [folder, above] = visit;
-      const found = await this.#guard(
-        "list",
-        folder,
-        ({ files, lookInto }, path) => lookInto(files, path),
-      );
-      // A link may lead to a folder that it lies in.
-      if (found === undefined || above.includes(found.real)) continue;
-      for (const { name, isFile, isFolder } of found.entries) {
-        const key = folder + name;
-        if (!isKey(key)) continue;
-        if (isFolder && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) {
-          visits.push([`${key}/`, [...above, found.real]]);
-        } else if (isFile && key.startsWith(prefix)) yield key;
-      }
-    }
+    yield* (await this.#open()).list(prefix);
   }
 
   /**
@@ -329,34 +230,7 @@ export class FileStorage implements ObjectStorageProvider {
     options: LockOptions = {},
   ): Promise<T> {
     checkKey(key);
-    const { signal } = options;
-    const target = await this.#guard(
-      "lock",
-      key,
-      ({ files, resolveLinks }, path) => resolveLinks(files, path),
-    );
-    return await turns.run(target, `${target}.lock`, options, async (left) => {
-      const lock = await this.#guard("lock", key, async (tools) => {
-        const { checkOwner, files, removeLeftovers, takeFileLock } = tools;
-        const lock = await takeFileLock(files, target, { signal, timeoutMs: left() });
-        try {
-          // Told before the body: what it fetched to save could be lost otherwise.
-          const takenAt = await checkOwner(files, target);
-          await removeLeftovers(files, target, takenAt - LEFTOVER_MS).catch(() => {});
-        } catch (error) {
-          await lock.release();
-          throw error;
-        }
-        return lock;
-      }, signal);
-      held.set(target, lock);
-      try {
-        return await body({ signal: lock.signal });
-      } finally {
-        held.delete(target);
-        await lock.release();
-      }
-    });
+    return await (await this.#open()).withLock(key, body, options);
   }
 
   /** What `JSON.stringify()` shows: where the files are. */
@@ -369,97 +243,15 @@ export class FileStorage implements ObjectStorageProvider {
     return `${this.root}/${key}`;
   }
 
-  async #info(key: string): Promise<FileInfo | undefined> {
-    return await this.#guard(
-      "look at",
-      key,
-      ({ files, present }, path) => present(() => files.info(path)),
-    );
-  }
-
-  /**
-   * Writes a neighbour and gives it the name `target`. A crash has to find the new content on the
-   * disk before it bears the name, and the caller goes on only once the disk has the name too: two
-   * waits for the disk, one after the other. What else has to be known is found out during the first.
-   */
-  async #replace(tools: Tools, target: string, bytes: Uint8Array): Promise<void> {
-    const { all, dirname, files, keepOwner, randomName, replaceFile } = tools;
-    const lock = held.get(target);
-    let neighbour = `${target}.${randomName()}.tmp`;
-    try {
-      if (lock !== undefined) neighbour = await lock.scratch();
-      await files.create(neighbour, bytes);
-      await all(files.sync(neighbour), keepOwner(files, neighbour, target), lock?.confirm());
-      if (lock?.signal.aborted) throw lock.lose();
-      await replaceFile(files, neighbour, target);
-    } catch (error) {
-      await files.remove(neighbour, "file").catch(() => {});
-      throw lock !== undefined && fileErrorCode(error) === "ENOENT" ? lock.lose(error) : error;
-    }
-    await files.syncFolder(dirname(target));
-  }
-
-  /** Removes leftovers beside a file, at most once a minute: none can be removed sooner. */
-  async #sweep({ files, removeLeftovers }: Tools, target: string): Promise<void> {
-    const at = performance.now();
-    if (target === this.#swept.target && at - this.#swept.at < LEFTOVER_MS) return;
-    this.#swept = { target, at };
-    const written = async () => (await files.info(target)).mtimeMs;
-    await written().then((since) => removeLeftovers(files, target, since - LEFTOVER_MS))
-      .catch(() => {});
-  }
-
-  /** Does `work` on the file of a key; turns the system's errors into typed ones. */
-  async #guard<T>(
-    verb: "read" | "look at" | "list" | "write" | "rename" | "delete" | "lock",
-    key: string,
-    work: (tools: Tools, path: string) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    const tools = await open();
-    const path = tools.join(this.root, key);
-    try {
-      return await work(tools, path);
-    } catch (cause) {
-      if (cause instanceof AuthError || (signal?.aborted && cause === signal.reason)) throw cause;
-      throw this.#failure(verb, verb === "lock" ? `${path}.lock` : path, cause);
-    }
-  }
-
-  #failure(verb: string, path: string, cause: unknown): AuthError {
-    const code = fileErrorCode(cause);
-    if (code === "EISDIR") return corrupt(path, "a folder");
-    if (code === "NotCapable") {
-      const folder = this.#given ?? `${this.root}/.planet`;
-      const flags = `--allow-read=${folder} --allow-write=${folder}`;
-      const message = `Run with ${flags}: the program may not use that folder.`;
-      return new AuthError("storage_denied", message, { cause });
-    }
-    // Some read-only places, such as /proc, have no folder for a new name.
-    if (["EACCES", "EPERM", "EROFS", "ENOENT"].includes(code)) {
-      return new AuthError(
-        "storage_denied",
-        `Let this user ${verb} ${path}, or use another storage: the system refused (${code}).`,
-        { cause },
-      );
-    }
-    const advice = code === "ENOSPC" || code === "EDQUOT"
-      ? "Make room on the disk for"
-      : code === "ENOTDIR" || code === "EEXIST"
-      ? "Move the file away that lies where a folder belongs, at or above"
-      : code === "ELOOP"
-      ? "Mend the symbolic links, which lead to each other, at or above"
-      : "Check the disk and the folder of";
-    const message = `${advice} ${path}: cannot ${verb} it (${code}).`;
-    return new AuthError("storage_failed", message, { cause });
-  }
-}
-
-function isKey(key: string): boolean {
-  try {
-    checkKey(key);
-    return true;
-  } catch {
-    return false;
+  /** The rest of the store. */
+  #open(): Promise<FileWork> {
+    return this.#work ??= Promise.all([openFiles(), import("./file_work.ts")])
+      .then(([files, { FileWork }]) =>
+        new FileWork(files, this.root, this.#given ?? `${this.root}/.planet`)
+      )
+      .catch((error) => {
+        this.#work = undefined;
+        throw error;
+      });
   }
 }
