@@ -1,7 +1,8 @@
 /**
  * 1 GB through `examples/edge_stream_asset.ts` in workerd, to a client and into a bucket. To a client,
- * workerd's memory stays what it is for 5 MB. The bucket of miniflare lives in the same process, and has
- * half a byte more there for each that a worker puts into it, by `fetch()` alone too: it is told.
+ * workerd's memory stays about what it is for 5 MB. Miniflare's bucket lives in the same process, whose
+ * memory grows with all that is put into it, by `fetch()` alone too (400 MB: 204 MiB); the asset as a
+ * whole is not among it.
  *
  * @module
  */
@@ -14,6 +15,7 @@ import type { Isolate } from "./workerd.ts";
 
 /** What may come on top: V8 frees what it no longer needs when it likes. */
 const MARGIN = 128 << 20;
+const BUCKET_MARGIN = 500_000_000;
 
 async function toClient(isolate: Isolate): Promise<string> {
   const sent = await fetch(isolate.url + PATH);
@@ -50,7 +52,7 @@ for (const [where, send] of [["a client", toClient], ["a bucket", toBucket]] as 
         console.log(
           `1 GB to ${where}: workerd had ${before >> 20} MiB, and ${more >> 20} MiB more.`,
         );
-        if (send === toClient) assert(more <= MARGIN, `${more >> 20} MiB more than for 5 MB`);
+        assert(more <= (send === toClient ? MARGIN : BUCKET_MARGIN), `${more >> 20} MiB more`);
       }),
     { ...OPTIONS, timeoutMs: 600_000 },
   );
