@@ -234,9 +234,10 @@ export class Transfer {
     const { onProgress } = this.#options;
     if (onProgress === undefined) return;
     const now = performance.now();
-    if (!isLast && now - this.#toldAt < PROGRESS_MS) return;
-    this.#toldAt = now;
     const { at, isResumed, name, total } = this;
+    // The end is told once, when it is sure.
+    if (!isLast && (now - this.#toldAt < PROGRESS_MS || at === total)) return;
+    this.#toldAt = now;
     try {
       onProgress({
         name,

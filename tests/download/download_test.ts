@@ -476,6 +476,7 @@ test("onProgress is told at most ten times a second and at the end, and its fail
     });
     const ms = performance.now() - since;
     assert(reports.length >= 2 && reports.length <= ms / 100 + 2, `${reports.length} in ${ms} ms`);
+    assertEquals(reports.filter(({ received }) => received === SIZE).length, 1);
     assertEquals(reports.at(-1), {
       name: "scene.tif",
       received: SIZE,
