@@ -46,6 +46,7 @@ function printed({ code, stderr, stdout }: ExampleRun): string[] {
 
 /** What there is besides the nine programs of the guide; each has tests of its own. */
 const OTHERS = [
+  "basemap_quads",
   "bun_cli",
   "download_assets",
   "edge_m2m_kv",
@@ -54,6 +55,7 @@ const OTHERS = [
   "keychain_session",
   "log_requests",
   "order_and_download",
+  "subscription_results",
   "unstorage_provider",
   "web_login",
   "web_login_bun",
@@ -105,9 +107,11 @@ const onlyDeno = "Deno" in globalThis
 
 /** What an example shows that lists no searches. */
 const SHOWS: Record<string, RegExp> = {
+  basemap_quads: /^quads\/13-52\.tif 100000 new$/m,
   download_assets: /^images\/\S+\.tif [0-9a-f]{32} new$/m,
   order_and_download: /^orders\/\S+\.tif \d+ new$/m,
   edge_stream_asset: /an image of \d+ bytes/,
+  subscription_results: /^id,status,created/m,
   web_login: /Sign in with Planet/,
   web_login_bun: /Sign in with Planet/,
 };
