@@ -26,6 +26,7 @@ import {
   type ListCallOptions,
   member,
   uuid,
+  veiled,
   waitFor,
   type WaitOptions,
   wholeNumber,
@@ -518,7 +519,7 @@ export class OrdersAPI {
    */
   async createOrder(request: OrderRequest, options: CallOptions = {}): Promise<Order> {
     const json = orderBody(request);
-    return await this.#api.json<Order>("POST", "/orders/v2", options, { json });
+    return veiled(await this.#api.json<Order>("POST", "/orders/v2", options, { json }));
   }
 
   /**
@@ -527,7 +528,7 @@ export class OrdersAPI {
    * @throws {ClientError} If `orderId` is no UUID; `MissingResource` if there is no such order.
    */
   async getOrder(orderId: string, options: CallOptions = {}): Promise<Order> {
-    return await this.#api.json<Order>("GET", orderPath(orderId), options);
+    return veiled(await this.#api.json<Order>("GET", orderPath(orderId), options));
   }
 
   /**
@@ -549,7 +550,8 @@ export class OrdersAPI {
       user_id: options.userId,
       state: state === undefined ? undefined : checkWord("state", state, STATES),
     };
-    yield* this.#api.list<Order>("GET", "/orders/v2", options, { member: "orders", params });
+    const list = this.#api.list<Order>("GET", "/orders/v2", options, { member: "orders", params });
+    for await (const one of list) yield veiled(one);
   }
 
   /**
@@ -585,7 +587,7 @@ export class OrdersAPI {
    * @throws {Conflict} If it is; `ClientError` if `orderId` is no UUID.
    */
   async cancelOrder(orderId: string, options: CallOptions = {}): Promise<Order> {
-    return await this.#api.json<Order>("PUT", orderPath(orderId), options);
+    return veiled(await this.#api.json<Order>("PUT", orderPath(orderId), options));
   }
 
   /**

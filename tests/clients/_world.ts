@@ -1,10 +1,10 @@
 /**
- * Clients of the smaller APIs against a sandbox, a fake server, or a real one that counts what it does.
+ * Clients against a sandbox, a fake server, or a real one that counts what it does.
  *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Auth, Planet, Session, type SessionEvent } from "../../mod.ts";
+import { Auth, Planet, Session, type SessionEvent, type SessionHttpOptions } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
 import { type FakeServer, fakeServer, type FakeServerOptions } from "../_support/fake_server.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -24,7 +24,10 @@ export interface World {
 }
 
 /** Runs `body` in a world of its own; its storage must see no credentials, and no event a link. */
-export async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
+export async function inWorld(
+  body: (world: World) => Promise<void>,
+  options: SessionHttpOptions = {},
+): Promise<void> {
   const { path: directory, remove } = await tempFolder();
   try {
     await withSandbox(async (sandbox) => {
@@ -32,6 +35,7 @@ export async function inWorld(body: (world: World) => Promise<void>): Promise<vo
       const auth = Auth.fromKey(sandbox.apiKey, { environment: sandbox.environment });
       const session = new Session(auth, {
         requestsPerSecond: 0,
+        ...options,
         onEvent(event) {
           events.push(event);
           seeEvent(event as never);

@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import {
   ApiError,
-  Auth,
   AuthError,
   BadQuery,
   ClientError,
@@ -29,24 +28,13 @@ import {
   type OrderRequest,
   type OrderTool,
   type PartFailure,
-  Planet,
+  type Planet,
   type SceneProduct,
-  Session,
-  type SessionEvent,
 } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
-import { tempFolder } from "../_support/temp_folder.ts";
-import { seeEvent } from "../_support/watch_library.ts";
-import { type Sandbox, withSandbox } from "../sandbox/sandbox.ts";
 import { bytesOf, digestOf } from "../sandbox/storage.ts";
-
-interface World {
-  readonly sandbox: Sandbox;
-  readonly orders: Planet["orders"];
-  readonly directory: string;
-  readonly events: SessionEvent[];
-}
+import { inWorld, type World } from "./_world.ts";
 
 const ITEM = "20260101_100000_psscene";
 const REQUEST: OrderRequest = {
@@ -54,28 +42,13 @@ const REQUEST: OrderRequest = {
   products: [{ item_ids: [ITEM], item_type: "PSScene", product_bundle: "analytic_udm2" }],
 };
 
-/** Runs `body` with a sandbox, a client and a folder. */
-async function withOrders(body: (world: World) => Promise<void>): Promise<void> {
-  const { path, remove } = await tempFolder();
-  try {
-    await withSandbox(async (sandbox) => {
-      const events: SessionEvent[] = [];
-      const auth = Auth.fromKey(sandbox.apiKey, { environment: sandbox.environment });
-      const session = new Session(auth, {
-        requestsPerSecond: 0,
-        clock: { now: () => Date.now(), sleep: () => Promise.resolve() },
-        onEvent(event) {
-          events.push(event);
-          seeEvent(event as never);
-        },
-      });
-      await body({ sandbox, orders: new Planet(session).orders, directory: path, events });
-      assertEquals(sandbox.storage.counters.authorizations, 0, "the storage saw credentials");
-      assert(!/token|signature/i.test(JSON.stringify(events)), "a link was told");
-    });
-  } finally {
-    await remove();
-  }
+/** A world, with its client of orders. */
+type OrdersWorld = World & Pick<Planet, "orders">;
+
+/** Runs `body` in a world whose pauses take no time. */
+function withOrders(body: (world: OrdersWorld) => Promise<void>): Promise<void> {
+  const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
+  return inWorld((world) => body({ ...world, orders: world.pl.orders }), { clock });
 }
 
 test("createOrder(), getOrder(), listOrders() and wait(): an order from its start to its end", () =>
@@ -106,7 +79,7 @@ const named = (order: { id: string }, ...endings: string[]) =>
   endings.map((ending) => `${order.id}/${ending}`);
 
 /** Orders images and waits for them. */
-async function ready({ orders }: World, items: readonly string[] = [ITEM]): Promise<Order> {
+async function ready({ orders }: OrdersWorld, items: readonly string[] = [ITEM]): Promise<Order> {
   const products = [{ ...REQUEST.products[0] as SceneProduct, item_ids: items }];
   const order = await orders.createOrder({ ...REQUEST, products });
   await orders.wait(order.id, { delayMs: 1 });

@@ -273,7 +273,9 @@ export const ORDERS_CALLS: CallTable = {
   result(method, value) {
     if (method === "download_order") return (value as DownloadedFile[]).map(({ path }) => path);
     if (method === "download_asset") return (value as DownloadedFile).path;
-    return method === "wait" ? [value, seen] : value;
+    if (method === "wait") return [value, seen];
+    // What the API shows of credentials, and not what we leave of them.
+    return Array.isArray(value) ? value.map((one) => ({ ...one })) : value && { ...value };
   },
   async check(here, there) {
     const names = await readdir(here, { recursive: true });
