@@ -10,6 +10,9 @@
 //     storageProvider: new UnstorageProvider(storage),
 //   });
 //
+// Its calls cannot compare and set, so a provider has no lock. With the Redis driver it can have one:
+// `new SharedStorage(redisOf(storage))` goes past unstorage, to the driver's own client.
+//
 // As a program it shows that, over a Map in the place of an unstorage.
 // deno run --allow-net=services.sentinel-hub.com,api.planet.com --allow-env=PLANET_SANDBOX,PL_CLIENT_ID,PL_CLIENT_SECRET examples/unstorage_provider.ts
 //
@@ -18,9 +21,12 @@
 import {
   Auth,
   AuthError,
+  type CompareAndSetStore,
   type JsonObject,
   type ObjectStorageProvider,
   Planet,
+  type RedisLike,
+  redisStore,
   Session,
 } from "../mod.ts";
 
@@ -75,6 +81,13 @@ export class UnstorageProvider implements ObjectStorageProvider {
     if (found === undefined) throw new AuthError("storage_not_found", `There is no ${key}.`);
     return found;
   }
+}
+
+/** The Redis behind an unstorage with the Redis driver. */
+export function redisOf(
+  storage: { getMount(key: string): { driver: { getInstance?(): unknown } } },
+): CompareAndSetStore {
+  return redisStore(storage.getMount("").driver.getInstance?.() as RedisLike);
 }
 
 if (import.meta.main) {

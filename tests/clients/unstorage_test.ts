@@ -6,9 +6,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { type UnstorageLike, UnstorageProvider } from "../../examples/unstorage_provider.ts";
-import { Auth, AuthError } from "../../mod.ts";
+import {
+  redisOf,
+  type UnstorageLike,
+  UnstorageProvider,
+} from "../../examples/unstorage_provider.ts";
+import { Auth, AuthError, SharedStorage } from "../../mod.ts";
 import { secret } from "../_support/canaries.ts";
+import { missingEngine, startEngine } from "../_support/engines.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { EXTRA_FOLDER, missingExtra } from "../_tools/extra.ts";
@@ -92,4 +97,36 @@ test(
       why: "The fs driver of unstorage makes files for all to read; the example says so.",
     }],
   },
+);
+
+test(
+  "redisOf() gives a SharedStorage the Redis of an unstorage, with the lock",
+  async () => {
+    const { createStorage } = await load<{ createStorage: Create }>("unstorage");
+    const { default: redisDriver } = await load<{ default: (options: object) => Driver }>(
+      "unstorage/drivers/redis",
+    );
+    const engine = await startEngine("Redis");
+    const open = () =>
+      createStorage({ driver: redisDriver({ url: `redis://127.0.0.1:${engine.port}` }) }) as
+        & UnstorageLike
+        & Parameters<typeof redisOf>[0]
+        & { dispose(): Promise<void> };
+    const storages = [open(), open()];
+    try {
+      const shared = storages.map((storage) => new SharedStorage(redisOf(storage)));
+      await shared[0]!.save(KEY, { n: 0 });
+      await Promise.all(Array.from({ length: 20 }, (_, i) => {
+        const storage = shared[i % 2]!;
+        return storage.withLock(KEY, async () => {
+          await storage.save(KEY, { n: Number((await storage.load(KEY))!.n) + 1 });
+        });
+      }));
+      assertEquals(await shared[1]!.load(KEY), { n: 20 });
+    } finally {
+      await Promise.all(storages.map((storage) => storage.dispose()));
+      await engine.close();
+    }
+  },
+  { skip: missingExtra("unstorage") ?? missingEngine("Redis") },
 );

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { missingKeychain, startKeychain } from "../_support/keychain.ts";
+import { BESIDE } from "./beside.ts";
 import {
   exampleCommand,
   exampleEnvironment,
@@ -36,13 +36,6 @@ interface Kind {
   readonly runs?: readonly (readonly string[])[];
   /** It serves: what it is started with if nobody gives it arguments. */
   readonly serves?: (world: ExampleWorld) => Promise<string[]>;
-  /** What it needs beside the sandbox, with the variables by which it finds that. */
-  readonly needs?: {
-    readonly missing: string | undefined;
-    start(): Promise<
-      { readonly variables: Readonly<Record<string, string>>; close(): Promise<void> }
-    >;
-  };
   /** It is a worker: the path at which it is called. */
   readonly worker?: string;
 }
@@ -60,7 +53,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   edge_stream_asset: { worker: "PSScene/20260101_100000_psscene/ortho_analytic_4b" },
   edge_worker: { worker: "" },
-  keychain_session: { needs: { missing: missingKeychain, start: startKeychain } },
+  shared_redis_bun: { runtimes: ["bun"], serves: () => Promise.resolve([]) },
   web_login: {
     serves: async ({ home }) => {
       await mkdir(join(home, ".planet-web"), { recursive: true, mode: 0o700 });
@@ -72,11 +65,6 @@ const KINDS: Readonly<Record<string, Kind>> = {
     serves: ({ home }) => Promise.resolve([join(home, ".planet-web")]),
   },
 };
-
-/** Why an example cannot run here; `undefined` where it can. */
-export function missingFor(name: string): string | undefined {
-  return KINDS[name]?.needs?.missing;
-}
 
 /** What `deno task example` was asked for. */
 export interface Asked {
@@ -206,11 +194,12 @@ export async function runToEnd({ name, args, runtime }: Asked): Promise<number> 
     if ("missing" in found) missing.push(found.missing);
     return !("missing" in found);
   });
-  if (kind.needs?.missing !== undefined) missing.push(kind.needs.missing);
+  const needs = BESIDE[name];
+  if (needs?.missing !== undefined) missing.push(needs.missing);
   for (const reason of missing) console.error(`${reason}.`);
-  if (chosen === undefined || kind.needs?.missing !== undefined) return 1;
-  const world = await exampleWorld();
-  const beside = await kind.needs?.start();
+  if (chosen === undefined || needs?.missing !== undefined) return 1;
+  const beside = await needs?.start();
+  const world = { ...await exampleWorld(), hosts: beside?.hosts ?? {} };
   const variables = beside?.variables ?? {};
   try {
     console.error(

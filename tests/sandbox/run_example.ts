@@ -37,6 +37,8 @@ export interface ExampleWorld {
   readonly browser: string;
   /** What the sandbox has for `callbackUrl`. */
   readonly callbackUrl: string;
+  /** Hosts that stand in for those of an example's header, besides the sandbox's. */
+  readonly hosts?: Readonly<Record<string, string>>;
   /** Removes the folder and stops the sandbox. */
   close(): Promise<void>;
 }
@@ -114,6 +116,7 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
     "xdg-open": world.browser,
+    ...world.hosts,
   };
   return line.replaceAll('"', "").split(" ").map((flag) => {
     const [option, values] = flag.split("=");
@@ -169,7 +172,13 @@ export function exampleEnvironment(world: ExampleWorld): Record<string, string> 
     NO_COLOR: "1",
     PLANET_SANDBOX: world.sandbox.url,
     PL_CLIENT_SECRET: world.sandbox.m2m.clientSecret,
-    ...(process.env.JSR_URL ? { JSR_URL: process.env.JSR_URL } : {}),
+    // How registries are reached.
+    ...Object.fromEntries(
+      Object.entries(process.env).filter(([name]) =>
+        /^(JSR_URL|(npm|NPM)_CONFIG_\w+|DENO_TLS_CA_STORE|(DENO|NODE|SSL)_\w*CERT\w*|https?_proxy)$/i
+          .test(name)
+      ),
+    ) as Record<string, string>,
   };
 }
 
