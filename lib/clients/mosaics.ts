@@ -414,10 +414,9 @@ export class MosaicsAPI {
   ): Promise<Kind> {
     const id = segment("nameOrId", nameOrId);
     if (isUuid(nameOrId)) return await this.#api.json<Kind>("GET", `/${kind}/${id}`, options);
-    const params = { name__is: nameOrId };
-    const { [kind]: found } = await this.#api.json("GET", `/${kind}`, options, { params });
-    const [first] = Array.isArray(found) ? found : [];
-    if (first !== undefined) return first as Kind;
+    const more = { member: kind, params: { name__is: nameOrId } };
+    const found = this.#api.list<Kind>("GET", `/${kind}`, { ...options, limit: 1 }, more);
+    for await (const first of found) return first;
     const message = `Check the name, or list the ${kind}: ${
       JSON.stringify(nameOrId)
     } is not there.`;

@@ -54,6 +54,27 @@ export const KINDS = {
     }),
     read: ({ orders }, options) => orders.listOrders({ limit: 0, ...options }),
   },
+  subscriptions: {
+    path: "/subscriptions/v1",
+    member: "subscriptions",
+    next: (next) => ({ _links: { next } }),
+    make: (id) => ({ id, name: "x".repeat(300), status: "running", delivery: { parameters: {} } }),
+    read: ({ subscriptions }, options) => subscriptions.listSubscriptions({ limit: 0, ...options }),
+  },
+  features: {
+    path: "/features/v1/ogc/my/collections/fields/items",
+    member: "features",
+    next: (href) => ({ links: href === undefined ? [] : [{ rel: "self" }, { rel: "next", href }] }),
+    make: (id) => ({ type: "Feature", id, properties: { "pl:ref": "x".repeat(300) } }),
+    read: ({ features }, options) => features.listItems("fields", options),
+  },
+  jobs: {
+    path: "/account/v1/quota-reservations/jobs",
+    member: "results",
+    next: (next) => ({ meta: { next: next ?? null } }),
+    make: (id) => ({ id, status: "x".repeat(300) }),
+    read: ({ quota }, options) => quota.listJobs({ limit: 0, ...options }) as AsyncIterable<never>,
+  },
 } as const satisfies Record<string, Kind>;
 
 /** An API with `count` objects, 250 a page if nothing is said; `asked` tells the pages that were asked for. */

@@ -8,6 +8,7 @@ import { Auth, PagingError, Planet, Session, type SessionEvent } from "../../mod
 import { test } from "../_support/harness.ts";
 import { withSandbox } from "../sandbox/sandbox.ts";
 import { KINDS, longList, readLongList } from "./_lists.ts";
+import { all, inWorld, type World } from "./_world.ts";
 
 for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
   test(`${kind}: 10,000 objects, each page once, and none is kept`, async () => {
@@ -125,3 +126,46 @@ test("a list that its limit cut short says so", () =>
     await Array.fromAsync(data.listSearches({ limit: 11 }));
     assertEquals(limits(), 1);
   }));
+
+/** A list of each of the smaller APIs: how many it has, and how many pages. */
+const LISTS: Readonly<
+  Record<
+    "features" | "mosaics" | "quota" | "subscriptions",
+    readonly [count: number, read: (world: World, limit?: number) => AsyncIterable<unknown>]
+  >
+> = {
+  features: [3, ({ pl: { features } }, limit) => features.listCollections({ limit, pageSize: 2 })],
+  mosaics: [
+    12,
+    ({ pl: { mosaics } }, limit) =>
+      mosaics.listQuads("global_monthly_2026_01_mosaic", { fullExtent: true, limit, pageSize: 5 }),
+  ],
+  quota: [
+    8,
+    ({ pl: { quota } }, limit = 0) => quota.listReservations({ limit, pageSize: 3 }),
+  ],
+  subscriptions: [
+    6,
+    ({ pl: { subscriptions } }, limit = 0) =>
+      subscriptions.listSubscriptions({ limit, pageSize: 4 }),
+  ],
+};
+
+for (const [name, [count, read]] of Object.entries(LISTS)) {
+  const room = name as keyof typeof LISTS;
+  test(`lists of pl.${room} come whole; a circle is an error, a limit is told`, () =>
+    inWorld(async (world) => {
+      const { events, pl, sandbox } = world;
+      for (const title of ["b", "c"]) await pl.features.createCollection(title);
+      for (const paging of ["plain", "relative", "empty page"] as const) {
+        sandbox[room].paging = paging;
+        assertEquals((await all(read(world))).length, count, paging);
+      }
+      sandbox[room].paging = "plain";
+      events.length = 0;
+      assertEquals((await all(read(world, 1))).length, 1);
+      assertEquals(events.filter(({ type }) => type === "limit").length, 1);
+      sandbox[room].paging = "circle";
+      await assertRejects(() => all(read(world)), PagingError);
+    }));
+}
