@@ -96,6 +96,27 @@ export async function readArguments(words: readonly string[]): Promise<Asked | s
   return { name, args: words.slice(at + 1), ...runtime === undefined ? {} : { runtime } };
 }
 
+/** Calls a server or a worker until it is ready; 202 says "ask again". */
+export async function ask(url: string): Promise<Response> {
+  for (let asked = 1;; asked++) {
+    const response = await fetch(url);
+    // An asset of the sandbox is active after a moment.
+    if (response.status !== 202 || asked === 20) return response;
+    console.log(`It answers 202: ${await response.text()}`);
+    await sleep(500);
+  }
+}
+
+/** Shows what was answered; the answer is the exit code. */
+async function show(who: string, response: Response): Promise<number> {
+  const isImage = response.headers.get("content-type")?.startsWith("image/");
+  const body = isImage
+    ? `an image of ${(await response.arrayBuffer()).byteLength} bytes`
+    : await response.text();
+  console.log(`${who} answers ${response.status}: ${body}`);
+  return response.ok ? 0 : 1;
+}
+
 /** Starts a server, calls it once and stops it; the answer is the exit code. */
 async function serveOnce(
   name: string,
@@ -106,9 +127,7 @@ async function serveOnce(
 ): Promise<number> {
   const { stop, url } = await startExample(name, world, { args, echo: true, runtime, variables });
   try {
-    const response = await fetch(url);
-    console.log(`It answers ${response.status}: ${await response.text()}`);
-    return response.ok ? 0 : 1;
+    return await show("It", await ask(url));
   } finally {
     await stop();
   }
@@ -127,20 +146,7 @@ async function callWorker(name: string, path: string, world: ExampleWorld): Prom
   if (missing === undefined) {
     const isolate = await startIsolate({ bindings, worker: `examples/${name}.ts` });
     try {
-      let response = await fetch(isolate.url + path);
-      // 202: not ready yet, ask again (an asset of the sandbox is active after a moment).
-      for (let asked = 1; response.status === 202 && asked < 20; asked++) {
-        console.log(`workerd answers 202: ${await response.text()}`);
-        await sleep(500);
-        response = await fetch(isolate.url + path);
-      }
-      if (response.headers.get("content-type")?.startsWith("image/")) {
-        const { byteLength } = await response.arrayBuffer();
-        console.log(`workerd answers ${response.status}: an image of ${byteLength} bytes`);
-        return response.ok ? 0 : 1;
-      }
-      console.log(`workerd answers ${response.status}: ${await response.text()}`);
-      return response.ok ? 0 : 1;
+      return await show("workerd", await ask(isolate.url + path));
     } finally {
       await isolate.dispose();
     }

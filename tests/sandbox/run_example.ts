@@ -106,6 +106,11 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
   const text = await readFile(join(ROOT, "examples", `${name}.ts`), "utf8");
   const line = new RegExp(`^// deno run (.*) examples/${name}\\.ts$`, "m").exec(text)?.[1];
   if (line === undefined) throw new Error(`The header of ${name}.ts names no flags.`);
+  return translateFlags(line, world);
+}
+
+/** Flags of Deno, with the sandbox's servers in the place of Planet's. */
+export function translateFlags(line: string, world: ExampleWorld): string[] {
   const { environment, storageUrl, url } = world.sandbox;
   const hosts: Record<string, string> = {
     "login.planet.com": new URL(environment.userAuthServer).host,
@@ -113,6 +118,7 @@ export async function headerFlags(name: string, world: ExampleWorld): Promise<st
     "api.planet.com": new URL(url).host,
     "storage.googleapis.com": new URL(storageUrl).host,
     "127.0.0.1:8000": "127.0.0.1:0",
+    "0.0.0.0:8000": "127.0.0.1:0",
     "127.0.0.1:8080": `127.0.0.1:${new URL(world.callbackUrl).port}`,
     "[::1]:8080": `[::1]:${new URL(world.callbackUrl).port}`,
     "xdg-open": world.browser,
@@ -262,17 +268,20 @@ export async function runExample(
   });
   const texts = { stdout: "", stderr: "" };
   let approval: Promise<unknown> | undefined;
+  // The address has the code in it, or it stands below.
   const device = new RegExp(
     `${
       world.sandbox.environment.userAuthServer.replaceAll(".", "\\.")
-    }device\\?user_code=\\S+(?=\\s)`,
+    }device(?:\\?user_code=\\S+(?=\\s)|\\s[^]*?\\b([A-Z]{4}-[A-Z]{4})\\b)`,
   );
   for (const stream of ["stdout", "stderr"] as const) {
     child[stream].setEncoding("utf8").on("data", (chunk: string) => {
       texts[stream] += chunk;
       if (echo) process[stream].write(chunk);
-      const url = device.exec(texts.stdout)?.[0] ?? device.exec(texts.stderr)?.[0];
-      if (url !== undefined) approval ??= approveDevice(url).catch((error: unknown) => error);
+      const [found, code] = device.exec(texts.stdout) ?? device.exec(texts.stderr) ?? [];
+      if (found === undefined) return;
+      const [url = ""] = found.split(/\s/);
+      approval ??= approveDevice(url, code).catch((error: unknown) => error);
     });
   }
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
