@@ -33,7 +33,7 @@ const WARM: readonly string[] = [
 ];
 
 /** Bytes of the bundles, minified and compressed, that no change may go beyond unnoticed. */
-const BUDGET = { atOnce: 21_500, everything: 100_000 };
+const BUDGET = { atOnce: 21_500, everything: 100_500 };
 
 /** The modules that importing `entry` loads at once. */
 function loadedBy(entry: string): { modules: string[]; others: string[] } {

@@ -522,7 +522,10 @@ class FileDownload {
   async #fill(): Promise<void> {
     const transfer = this.#transfer;
     try {
-      for (let bytes = await transfer.read(); bytes !== undefined; bytes = await transfer.read()) {
+      let into: Uint8Array = new Uint8Array(WRITE_BYTES);
+      for (;;) {
+        const bytes = await transfer.read(into);
+        if (bytes === undefined) break;
         if (transfer.version !== this.#noted) await this.#writeNote();
         for (let at = 0; at < bytes.length;) {
           const part = bytes.subarray(at, at + WRITE_BYTES - this.#held);
@@ -533,6 +536,7 @@ class FileDownload {
         }
         const taken = this.#digest?.update(bytes);
         if (taken !== undefined) await taken;
+        if (into.byteLength === 0) into = new Uint8Array(bytes.buffer);
       }
     } finally {
       await this.#flush();

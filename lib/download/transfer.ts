@@ -12,7 +12,7 @@ import { AuthError, DownloadError } from "../errors.ts";
 import { readBody, retryAfterMs } from "../exchange.ts";
 import { apiError, tell } from "../http/failures.ts";
 import { planOf } from "../http/plan.ts";
-import type { SessionLike } from "../http/requester.ts";
+import { type Parts, partsOf, type SessionLike } from "../http/requester.ts";
 import { type Clock, runtime, systemClock } from "../runtime.ts";
 import type { DigestAlgorithm } from "./digest.ts";
 
@@ -89,7 +89,7 @@ const DEFAULT_RESUMES = 5;
 
 /** A body that is being read. */
 interface Body {
-  readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly reader: Parts;
   /** Where it ends, if that is known. */
   readonly end: number | undefined;
   /** Whether its end may be a cut: nothing frames it but the connection (RFC 9112 §6.3, 8). */
@@ -172,8 +172,8 @@ export class Transfer {
     this.isResumed ||= at > 0;
   }
 
-  /** The next bytes; `undefined` at the full length. */
-  async read(): Promise<Uint8Array | undefined> {
+  /** The next bytes, in the memory of `into` if that can be; `undefined` at the full length. */
+  async read(into?: Uint8Array): Promise<Uint8Array | undefined> {
     while (true) {
       if (this.#body === undefined) await this.open();
       const body = this.#body;
@@ -183,7 +183,7 @@ export class Transfer {
       }
       let step: ReadableStreamReadResult<Uint8Array>;
       try {
-        step = await body.reader.read();
+        step = await body.reader.read(into);
       } catch (error) {
         this.#body = undefined;
         this.#options.signal?.throwIfAborted();
@@ -358,7 +358,7 @@ export class Transfer {
       this.version = this.isEncoded ? {} : { total, validator: validatorOf(headers) };
       const stream = response.body ?? new Blob([]).stream();
       this.#body = {
-        reader: (this.isEncoded ? this.#decoded(stream, coding) : stream).getReader(),
+        reader: partsOf(this.isEncoded ? this.#decoded(stream, coding) : stream, true),
         end: total,
         isUnframed: length === undefined && !headers.has("transfer-encoding") &&
           (runtime === "node" || runtime === "bun" ||
@@ -408,7 +408,7 @@ export class Transfer {
     }
     this.version = { ...this.version, total: size };
     const stream = response.body ?? new Blob([]).stream();
-    this.#body = { reader: stream.getReader(), end, isUnframed: false };
+    this.#body = { reader: partsOf(stream, true), end, isUnframed: false };
   }
 
   /** 416: there is no more, which is right at the full length only. */

@@ -628,7 +628,7 @@ export class Requester {
       if (response.body === null || BODILESS.includes(status)) return { response };
       if (isWhole !== true && !(isWhole && status >= 400)) {
         isOpen = true;
-        const body = watched(response.body, watch, signal, (error) => explain(error).error);
+        const body = watched(response.body, isLink, watch, signal, (error) => explain(error).error);
         // Whoever names codings gets the headers as they came, since Deno then decodes nothing.
         const isOwn = new Headers(init.headers).has("accept-encoding");
         return { response: withBody(response, body, response.url, isOwn) };
@@ -716,61 +716,87 @@ function tooLong({ origin, url }: Told, status: number): ApiError {
   return new ApiError(message, status, "", { url });
 }
 
-/** Reads a body in parts of its own size; in ones of 64 KiB in workerd, whose own ones are of 4 KiB. */
-function partsOf(
-  body: ReadableStream<Uint8Array>,
-): Pick<ReadableStreamDefaultReader<Uint8Array>, "cancel" | "read"> {
-  if (runtime !== "other") return body.getReader();
-  try {
-    const reader = body.getReader({ mode: "byob" });
-    return {
-      read: () =>
-        reader.read(new Uint8Array(PART)) as ReturnType<ReadableStreamDefaultReader["read"]>,
-      cancel: (reason) => reader.cancel(reason),
-    };
-  } catch {
-    return body.getReader();
-  }
+/** Reads a body part by part: into memory that is handed over, if it is and the body can. */
+export interface Parts {
+  /** Whether memory that is handed over is used. */
+  readonly isByob?: boolean;
+  /** Reads the next part; `into` is gone afterwards. */
+  read(into?: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>;
+  /** Lets the body go. */
+  cancel(reason?: unknown): Promise<void>;
 }
 
-/** Passes a body through, part by part as it is asked for. */
+/**
+ * Reads a body in parts of its own size, or `inBytes` in ones of 64 KiB or the size of what is handed over:
+ * workerd's own parts are of 4 KiB, and those of Deno fill memory until its garbage is collected.
+ */
+export function partsOf(body: ReadableStream<Uint8Array>, inBytes: boolean): Parts {
+  if (inBytes && (runtime === "deno" || runtime === "other")) {
+    try {
+      const reader = body.getReader({ mode: "byob" });
+      return {
+        isByob: true,
+        // What was handed over before a failure has no memory any more.
+        read: (into) =>
+          reader.read(into?.byteLength ? into : new Uint8Array(PART)) as ReturnType<Parts["read"]>,
+        cancel: (reason) => reader.cancel(reason),
+      };
+    } catch {
+      // It is no stream of bytes.
+    }
+  }
+  const reader = body.getReader();
+  return { read: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
+}
+
+/** Passes a body through, part by part as it is asked for; a link's into the reader's own memory. */
 function watched(
   body: ReadableStream<Uint8Array>,
+  isLink: boolean,
   watch: Watch,
   signal: AbortSignal,
   explain: (error: unknown) => unknown,
 ): ReadableStream<Uint8Array> {
-  const reader = partsOf(body);
+  const reader = partsOf(body, isLink || runtime === "other");
   // One listener for all parts: one for each costs more than the part.
   let abandon: (reason: unknown) => void = () => {};
   signal.addEventListener("abort", () => abandon(signal.reason), { once: true });
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      watch.waiting();
-      try {
-        const { done, value } = await new Promise<ReadableStreamReadResult<Uint8Array>>(
-          (resolve, reject) => {
-            abandon = reject;
-            if (signal.aborted) reject(signal.reason);
-            reader.read().then(resolve, reject);
-          },
-        );
-        if (!done) return controller.enqueue(value);
+  const pull = async (
+    controller: ReadableStreamDefaultController<Uint8Array> | ReadableByteStreamController,
+  ): Promise<void> => {
+    watch.waiting();
+    try {
+      const request = "byobRequest" in controller ? controller.byobRequest : null;
+      const { done, value } = await new Promise<ReadableStreamReadResult<Uint8Array>>(
+        (resolve, reject) => {
+          abandon = reject;
+          if (signal.aborted) reject(signal.reason);
+          reader.read(request?.view as Uint8Array | undefined).then(resolve, reject);
+        },
+      );
+      if (done) {
         watch.ended();
         controller.close();
-      } catch (error) {
-        watch.ended();
-        reader.cancel().catch(() => {});
-        throw explain(error);
-      } finally {
-        watch.moved();
       }
-    },
-    cancel(reason) {
+      if (request !== null && value !== undefined) {
+        request.respondWithNewView(value as Uint8Array<ArrayBuffer>);
+      } else if (!done) controller.enqueue(value as Uint8Array<ArrayBuffer>);
+    } catch (error) {
       watch.ended();
-      return reader.cancel(reason);
-    },
-  }, { highWaterMark: 0 });
+      reader.cancel().catch(() => {});
+      throw explain(error);
+    } finally {
+      watch.moved();
+    }
+  };
+  const cancel = (reason: unknown): Promise<void> => {
+    watch.ended();
+    return reader.cancel(reason);
+  };
+  if (reader.isByob && runtime === "deno") {
+    return new ReadableStream({ type: "bytes", pull, cancel });
+  }
+  return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
 }
 
 /**
