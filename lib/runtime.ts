@@ -164,7 +164,8 @@ export async function namesIn(
   try {
     const found = new Set<string>();
     if (runtime === "deno") {
-      for await (const { name } of Deno.readDir(path)) found.add(name);
+      // At once: another thread's help takes longer than the look.
+      for (const { name } of Deno.readDirSync(path)) found.add(name);
     } else if (runtime === "node") {
       for (const name of await nodeFiles().readdir(path)) found.add(name);
     } else {

@@ -74,8 +74,13 @@ export const PlanetOAuthScopes: {
  * loopback, without user name, password or fragment. `undefined` for any other.
  */
 export function serverOrigin(text: string): string | undefined {
-  if (!URL.canParse(text)) return undefined;
-  const { hash, hostname, origin, password, protocol, username } = new URL(text);
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return undefined;
+  }
+  const { hash, hostname, origin, password, protocol, username } = url;
   if (username !== "" || password !== "" || hash !== "") return undefined;
   const isLoopback = protocol === "http:" &&
     ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
