@@ -154,6 +154,9 @@ export class Renewal {
         !isPermissionError(failure.cause);
       if (!isStore) throw error;
       return await this.#signInUnstored(failure, need);
+    } finally {
+      // New tokens that no store has got are saved again soon, whatever kept them from it.
+      if (this.#unsaved !== undefined) this.#saveAgainSoon();
     }
     throw new AuthError(
       "lock_timeout",
@@ -197,8 +200,7 @@ export class Renewal {
       await session.save(tokens, base, signedIn);
     } catch (error) {
       if (lease.aborted) return false;
-      // What a person's one-time token brought is saved again soon; it is used once it is stored.
-      this.#saveAgainSoon();
+      // What a person's one-time token brought is used once it is stored.
       if (!session.isService) throw error;
       this.#useUnstored(unsaved, typed(error));
       return true;

@@ -4,7 +4,8 @@
  * One way for every request of a client: the one that it was told, or the first that the server
  * offers (`token_endpoint_auth_methods_supported`, RFC 8414 §2). A server may offer more ways than
  * the client is registered for, so a client whose secret is refused tries the other place for it,
- * once, and stays with what worked.
+ * once, and stays with what worked. In the header a secret is as it is, as in Python's SDK; one that
+ * servers read differently is form-encoded (RFC 6749 §2.3.1) if that is the second try.
  *
  * Private keys are read by the platform: WebCrypto, and `node:crypto` for other forms than plain
  * PKCS#8. No part of a key or password gets into an error.
@@ -62,8 +63,11 @@ function readsAlike(clientId: string, secret: string): boolean {
   return UNAMBIGUOUS.test(clientId) && !clientId.includes(":") && UNAMBIGUOUS.test(secret);
 }
 
-function basic(clientId: string, secret: string): string {
-  const bytes = new TextEncoder().encode(`${clientId}:${secret}`);
+/** ID and secret for the header: as they are, as Python's SDK has it, or form-encoded (RFC 6749 §2.3.1). */
+function basic(clientId: string, secret: string, isEncoded: boolean): string {
+  const shown = (text: string) =>
+    isEncoded ? new URLSearchParams({ "": text }).toString().slice(1) : text;
+  const bytes = new TextEncoder().encode(`${shown(clientId)}:${shown(secret)}`);
   return `Basic ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;
 }
 
@@ -87,6 +91,8 @@ export class ClientAuthentication {
   /** The place for the secret that worked after the first was refused. */
   #place: AuthMethod | undefined;
   #hasTriedOther = false;
+  /** Whether the header has the secret form-encoded: only after it was refused as it is, or in the body. */
+  #isEncoded = false;
   #key: Promise<CryptoKey> | undefined;
 
   /**
@@ -116,19 +122,24 @@ export class ClientAuthentication {
 
   /** The proof of one call; that call may be proved in another way once. */
   forCall(): Proof {
-    let used: { method: AuthMethod; server: oauth.AuthorizationServer } | undefined;
+    let used: { method: AuthMethod; isEncoded: boolean } | undefined;
+    let asked: oauth.AuthorizationServer;
     let hasChanged = false;
     return {
       add: async (server, client, body, headers) => {
-        used = { method: this.#method(server), server };
+        asked = server;
+        used = { method: this.#method(server), isEncoded: this.#isEncoded };
         await this.#add(used.method, server, client, body, headers);
       },
       refused: (failure) => {
         const isRefusal = failure instanceof AuthError && failure.oauthError === "invalid_client";
         if (!isRefusal || !used?.method.startsWith("client_secret")) return false;
         // Neither is right: the next call begins with the first again.
-        if (hasChanged) this.#place = undefined;
-        const isWorthIt = !hasChanged && this.#changesPlace(used.method, used.server);
+        if (hasChanged) {
+          this.#place = undefined;
+          this.#isEncoded = false;
+        }
+        const isWorthIt = !hasChanged && this.#changesPlace(used.method, used.isEncoded, asked);
         hasChanged = true;
         return isWorthIt;
       },
@@ -149,11 +160,20 @@ export class ClientAuthentication {
   }
 
   /** Changes the place for the secret after it was refused in another; `false`: it has no other. */
-  #changesPlace(refused: AuthMethod, server: oauth.AuthorizationServer): boolean {
-    if (this.#method(server) !== refused) return true; // Another call has found out meanwhile.
-    const other = otherPlace(refused);
-    const isOffered = placesOffered(server).includes(other);
-    if (this.#hasTriedOther || this.#proof.authMethod !== undefined || !isOffered) return false;
+  #changesPlace(
+    refused: AuthMethod,
+    wasEncoded: boolean,
+    server: oauth.AuthorizationServer,
+  ): boolean {
+    // Another call has found out meanwhile.
+    if (this.#method(server) !== refused || this.#isEncoded !== wasEncoded) return true;
+    const { authMethod, clientSecret = "" } = this.#proof;
+    if (this.#hasTriedOther || authMethod !== undefined) return false;
+    const isOffered = placesOffered(server).includes(otherPlace(refused));
+    const other = isOffered ? otherPlace(refused) : refused;
+    const isAmbiguous = !readsAlike(this.#clientId, clientSecret);
+    this.#isEncoded = isAmbiguous && other === "client_secret_basic";
+    if (other === refused && !this.#isEncoded) return false;
     this.#hasTriedOther = true;
     this.#place = other;
     return true;
@@ -165,7 +185,10 @@ export class ClientAuthentication {
   ): Promise<void> {
     const { client_id } = client;
     if (method === "client_secret_basic") {
-      return headers.set("authorization", basic(client_id, this.#proof.clientSecret!));
+      return headers.set(
+        "authorization",
+        basic(client_id, this.#proof.clientSecret!, this.#isEncoded),
+      );
     }
     body.set("client_id", client_id);
     if (method === "client_secret_post") body.set("client_secret", this.#proof.clientSecret!);

@@ -171,6 +171,8 @@ export class SharedEngine {
   readonly #traits: Traits;
   readonly #turns = new Turns();
   readonly #held = new Map<string, Held>();
+  /** IDs of locks that were done with while the store did not answer: they may still stand there. */
+  readonly #leftBehind = new Set<string>();
   #answered = false;
   #trusted: Promise<void> | undefined;
 
@@ -298,7 +300,8 @@ export class SharedEngine {
         [known, stillMs, seenAt] = [seen.version, 0, performance.now()];
       }
       let since = asked;
-      if (seen.record?.lock === undefined || stillMs >= this.#leaseMs) {
+      const lock = seen.record?.lock;
+      if (lock === undefined || this.#leftBehind.has(lock) || stillMs >= this.#leaseMs) {
         since = performance.now();
         // Not cut short by an abort: its outcome has to be known.
         ({ seen } = await this.#swap("lock", key, write(seen.record, id), seen));
@@ -380,7 +383,10 @@ export class SharedEngine {
         if (swapped.done) return;
         seen = swapped.seen;
       }
-    } catch { /* Others take the lock after the lease. */ }
+    } catch {
+      // Others take the lock after the lease, and this program at once.
+      this.#leftBehind.add(held.id);
+    }
   }
 
   /** Changes what is stored under a key, as part of the lock if this program holds it. */

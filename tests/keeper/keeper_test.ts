@@ -439,6 +439,30 @@ test("Keeper that lost its lock still stores its token where nobody else stored 
   ]);
 });
 
+test("Keeper saves by itself what it could not, though the store was gone before it was asked to save", async () => {
+  const { make, server, storage } = world();
+  await storage.save(KEY, stored(100));
+  const [provider, lose] = losableLock(storage);
+  const withLock = provider.withLock!;
+  // As a store's server does that dies between the answer and the save: the lock is lost, and no other is given.
+  server.during = () => {
+    lose();
+    provider.withLock = () => Promise.reject(new AuthError("storage_failed", "gone"));
+    return Promise.resolve();
+  };
+  const keeper = make({ storage: provider });
+  assertEquals(await codeOf(keeper.authorization()), "storage_failed");
+  const saved = Promise.withResolvers<JsonObject>();
+  storage.save = (key, value) => {
+    if (key === KEY) saved.resolve(value);
+    return MemoryStorage.prototype.save.call(storage, key, value);
+  };
+  provider.withLock = withLock;
+  assertEquals((await saved.promise).refresh_token, secret("r1"));
+  await keeper.settled();
+  assertEquals(server.refreshes, [secret("r0")]);
+});
+
 test("Keeper.replace() gives everybody refused with one token the same other one", async () => {
   const { make, server, storage } = world();
   await storage.save(KEY, stored(0));

@@ -20,10 +20,14 @@ interface World {
   client: OAuthClient;
 }
 
-function world(more: Partial<OAuthClientOptions>, metadata: Record<string, unknown> = {}): World {
+function world(
+  more: Partial<OAuthClientOptions>,
+  metadata: Record<string, unknown> = {},
+  answer: Record<string, unknown> = { active: true, sub: "alice" },
+): World {
   const server = fakeServer({
     metadata: { introspection_endpoint: "https://auth.fake.test/introspect", ...metadata },
-    api: [{ active: true, sub: "alice" }],
+    api: [answer],
   });
   const client = new OAuthClient({
     issuer: server.issuer,
@@ -226,6 +230,18 @@ test("OAuthClient asks who is signed in, and refuses an answer that does not say
   assert(none.message.includes("userinfo endpoint"), none.message);
 });
 
+test("OAuthClient.introspect() posts the token, and refuses an answer that does not say whether it is active (RFC 7662 §2)", async () => {
+  const { client, server } = world({});
+  assertEquals((await client.introspect(secret("AT0"), "access_token")).active, true);
+  const [{ form, method, url }] = server.to("/introspect") as [FakeRequest];
+  assertEquals([method, url.search, form.get("token")], ["POST", "", secret("AT0")]);
+  for (const active of [undefined, "true", 1]) {
+    const { client } = world({}, {}, { active, sub: "alice" });
+    const asked = () => client.introspect(secret("AT0"), "access_token");
+    assertEquals((await assertRejects(asked, AuthError)).code, "malformed_response");
+  }
+});
+
 const ID = "app";
 const BOTH = ["client_secret_basic", "client_secret_post"];
 const SECRET = "a-secret-of-some-length";
@@ -321,6 +337,31 @@ test("OAuthClient tries the other place for a refused secret once, and stays wit
   await service.client.clientCredentials();
   await service.client.revoke(secret("RT0"), "refresh_token");
   assertEquals(service.places(), ["body", "header", "header"]);
+});
+
+test("OAuthClient form-encodes a refused secret that servers read differently, in the header (RFC 6749 §2.3.1)", async () => {
+  const encode = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
+  const hard = "p%40ss+w:ord/é=1";
+  for (
+    const [methods, isServiceAccount, expected] of [
+      [BOTH, true, ["body", "header"]],
+      [BOTH, false, ["body", "header"]],
+      [["client_secret_basic"], false, ["header", "header"]],
+    ] as const
+  ) {
+    const { client, server } = world({ clientSecret: hard, isServiceAccount }, {
+      token_endpoint_auth_methods_supported: methods,
+    });
+    const right = `Basic ${btoa(`app:${encode(hard)}`)}`;
+    server.options.token = ({ headers }) =>
+      headers.get("authorization") === right
+        ? { access_token: secret("AT"), token_type: "Bearer" }
+        : new FakeResponse(401, { error: "invalid_client" });
+    await Promise.all([client.refresh(session), client.refresh(session)]);
+    assertEquals(server.to("/token").map(placeOf).sort(), [...expected, ...expected].sort());
+    await client.refresh(session);
+    assertEquals(server.to("/token").length, 5);
+  }
 });
 
 test("OAuthClient asks no third time for a secret that is wrong, nor two times after that", async () => {

@@ -149,6 +149,11 @@ const BAD_ANSWERS: readonly [
     (state) => ({ code: secret("C"), state }),
     "issuer_mismatch",
   ],
+  [
+    "an error of another issuer",
+    (state) => ({ error: "access_denied", state, iss: "https://evil.test" }),
+    "issuer_mismatch",
+  ],
   ["a refusal", (state, iss) => ({ error: "access_denied", state, iss }), "access_denied"],
   ["no code", (state, iss) => ({ state, iss }), "malformed_response"],
 ];

@@ -83,6 +83,28 @@ test("SharedStorage refuses what is no store, and wrong options", () => {
   }
 });
 
+test("SharedStorage takes a lock at once that it could not give back, and others wait for its lease", async () => {
+  const store = new MapStore();
+  let gone = false;
+  const unlucky: CompareAndSetStore = {
+    get: (key) => gone ? Promise.reject(new Error("gone")) : store.get(key),
+    set: (...write) => gone ? Promise.reject(new Error("gone")) : store.set(...write),
+  };
+  const storage = new SharedStorage(unlucky, { leaseMs: 1_000 });
+  await storage.save(KEY, { n: 1 });
+  await storage.withLock(KEY, async ({ signal }) => {
+    gone = true;
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  });
+  gone = false;
+  const other = new SharedStorage(store, { leaseMs: 1_000 });
+  const body = () => Promise.resolve("held");
+  await assertAuthError(() => other.withLock(KEY, body, { timeoutMs: 0 }), "lock_timeout");
+  assertEquals(await storage.withLock(KEY, body, { timeoutMs: 0 }), "held");
+  assertEquals(await other.withLock(KEY, body, { timeoutMs: 0 }), "held");
+  assertEquals(await storage.load(KEY), { n: 1 });
+});
+
 test("SharedStorage.save() under a lock that was lost writes nothing", async () => {
   const store = new MapStore();
   const [late, other] = [new SharedStorage(store), new SharedStorage(store)];
