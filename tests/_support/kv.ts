@@ -5,11 +5,14 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import type { KvLike } from "../../lib/storage/engines.ts";
 import { loadExtra, missingExtra } from "../_tools/extra.ts";
-import { findRuntime } from "../sandbox/run_example.ts";
+import { missingServer, serverProgram } from "../_tools/servers.ts";
+import { freePort } from "./free_port.ts";
 import { noteServers } from "./watch.ts";
 
 /** An opened database. */
@@ -54,42 +57,79 @@ export interface KvServer {
   readonly url: string;
   /** What its clients must show. */
   readonly accessToken: string;
-  /** Ends it; it ends with this program, too. */
+  /** Sends it a signal: SIGSTOP hangs it, SIGCONT lets it go on. */
+  signal(name: "SIGCONT" | "SIGSTOP"): void;
+  /** Ends it at once; what it has written stays. */
+  stop(): Promise<void>;
+  /** Starts it again at the same address, with what it has written. */
+  start(): Promise<void>;
+  /** Ends it, and takes away what it has written; it ends with this program, too. */
   close(): Promise<void>;
 }
 
 /** Why there can be no database over HTTP; `undefined` where there can. */
 export const missingKvServer: string | undefined = missingKv ?? missingExtra("@deno/kv") ??
-  ("missing" in findRuntime("deno") ? "deno, which runs the server, is not on PATH" : undefined);
+  missingServer("denokv");
 
-/** Starts a database over HTTP on the loopback interface. */
+/**
+ * Starts the program, says its process ID, and ends it with the standard input, that is with whoever
+ * started it. "exec" would leave nobody to read that.
+ */
+const GUARD = '"$@" & echo $!; cat >/dev/null; kill -9 $!; wait $! 2>/dev/null';
+
+/** Starts denokv, Deno's own server for its databases, on the loopback interface. */
 export async function startKvServer(): Promise<KvServer> {
-  const found = findRuntime("deno");
-  if ("missing" in found) throw new Error(found.missing);
   const accessToken = crypto.randomUUID();
-  const script = fileURLToPath(new URL("./kv_connect_server.ts", import.meta.url));
-  const flags = ["run", "--quiet", "--no-check", "--no-config", "--no-lock", "-A"];
-  const child = spawn(found.path, [...flags, script], {
-    // Arguments are for all to see.
-    env: { ...process.env, [TOKEN_VARIABLE]: accessToken },
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  const url = await firstLine(child);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const folder = await mkdtemp(join(tmpdir(), "planet-denokv-"));
+  const serve = ["--sqlite-path", join(folder, "kv.db"), "serve", "--addr", `127.0.0.1:${port}`];
+  let child: ChildProcess;
+  let ended: Promise<unknown>;
+  let pid: number;
+  async function start(): Promise<void> {
+    child = spawn("sh", ["-c", GUARD, "sh", serverProgram("denokv"), ...serve], {
+      // Arguments are for all to see.
+      env: { ...process.env, [TOKEN_VARIABLE]: accessToken, RUST_LOG: "off" },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    ended = new Promise((resolve) => child.once("close", resolve));
+    pid = Number(await firstLine(child));
+    await untilAnswers(url, child);
+    // It does not keep this program alive.
+    child.unref();
+    child.stdout!.destroy();
+    (child.stdin as { unref?(): void }).unref?.();
+  }
+  async function stop(): Promise<void> {
+    child.ref();
+    child.stdin!.end();
+    await ended;
+  }
+  await start();
   noteServers({ authorization: [], api: [], stores: [url] });
-  // It does not keep this program alive.
-  child.unref();
-  child.stdout!.destroy();
-  (child.stdin as { unref?(): void }).unref?.();
   return {
     url,
     accessToken,
-    close() {
-      child.ref();
-      child.stdin!.end();
-      return ended;
+    signal: (name) => void process.kill(pid, name),
+    start,
+    stop,
+    async close() {
+      await stop();
+      await rm(folder, { recursive: true });
     },
   };
+}
+
+/** Waits until something answers at `url`. */
+async function untilAnswers(url: string, child: ChildProcess): Promise<void> {
+  for (;;) {
+    const response = await fetch(url).catch(() => undefined);
+    await response?.body?.cancel();
+    if (response !== undefined) return;
+    if (child.exitCode !== null) throw new Error(`denokv ended with ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 function firstLine(child: ChildProcess): Promise<string> {
@@ -98,7 +138,7 @@ function firstLine(child: ChildProcess): Promise<string> {
     child.once("close", (code) => reject(new Error(`The server ended with ${code}: ${text}`)));
     child.stdout!.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
-      if (text.includes("\n")) resolve(text.trim());
+      if (text.includes("\n")) resolve(text.split("\n")[0]!);
     });
   });
 }

@@ -48,11 +48,6 @@ export function missingExtra(name: keyof typeof EXTRA): string | undefined {
     : `npm:${name} is not installed; "deno run -A tests/_tools/tasks.ts extra" brings it along`;
 }
 
-/** Loads a file of a package that is there, whether the package shows it or not. */
-export function loadExtraFile<T>(name: keyof typeof EXTRA, path: string): T {
-  return createRequire(`${FOLDER}package.json`)(`${FOLDER}node_modules/${name}/${path}`);
-}
-
 /** Loads a package that is there, CommonJS or not. */
 export function loadExtra<T>(name: keyof typeof EXTRA): T {
   return createRequire(`${FOLDER}package.json`)(name);

@@ -39,16 +39,23 @@ export interface SuiteResult extends Counts {
   reasons: string[];
 }
 
-/** Test files below `tests/`: the deep ones or the others; `names` narrows them. */
-export function testFiles(deep: boolean, names: readonly string[] = []): string[] {
+/** What a test file needs: nothing, time (`_deep_test.ts`), or servers of others (`_real_test.ts`). */
+export type TestKind = "usual" | "deep" | "real";
+
+/** Test files of one kind below `tests/`; `names` narrows them. */
+export function testFiles(kind: TestKind, names: readonly string[] = []): string[] {
   const all = fs.readdirSync(path.join(ROOT, "tests"), { recursive: true, encoding: "utf8" })
     .map((name) => `tests/${name.replaceAll("\\", "/")}`)
     .filter((name) => name.endsWith("_test.ts"))
     .sort();
-  // A deep file that is named runs, whichever task was asked.
+  const kindOf = (file: string) => /_(deep|real)_test\.ts$/.exec(file)?.[1] ?? "usual";
+  // A deep file that is named runs, whichever task was asked; servers need to be started.
   return names.length === 0
-    ? all.filter((name) => name.endsWith("_deep_test.ts") === deep)
-    : all.filter((file) => names.some((name) => file.includes(name.replace(/^\.\//, ""))));
+    ? all.filter((file) => kindOf(file) === kind)
+    : all.filter((file) =>
+      (kindOf(file) === "real") === (kind === "real") &&
+      names.some((name) => file.includes(name.replace(/^\.\//, "")))
+    );
 }
 
 /** Runs a command, shows its output (with a `label`: in whole lines that begin with it) and returns it. */

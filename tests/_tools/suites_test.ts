@@ -29,9 +29,11 @@ test("readCounts() takes a run without a summary for no run", () => {
 });
 
 test("testFiles() keeps deep files out, unless they are asked for or named", () => {
-  const usual = testFiles(false);
+  const usual = testFiles("usual");
   assert(usual.includes("tests/_tools/suites_test.ts"));
-  assert(usual.every((name) => !name.endsWith("_deep_test.ts")));
-  assert(testFiles(true).every((name) => name.endsWith("_deep_test.ts")));
-  assertEquals(testFiles(true, ["_tools/suites_test"]), ["tests/_tools/suites_test.ts"]);
+  assert(usual.every((name) => !/_(deep|real)_test\.ts$/.test(name)));
+  assert(testFiles("deep").every((name) => name.endsWith("_deep_test.ts")));
+  assertEquals(testFiles("deep", ["_tools/suites_test"]), ["tests/_tools/suites_test.ts"]);
+  assertEquals(testFiles("usual", ["servers/"]).filter((name) => /_real_/.test(name)), []);
+  assert(testFiles("real").every((name) => /^tests\/servers\/\w+_real_test\.ts$/.test(name)));
 });

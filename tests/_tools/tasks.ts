@@ -16,35 +16,24 @@ import { EXTRA, EXTRA_FOLDER } from "./extra.ts";
 import { differences } from "./features.ts";
 import { MOTO_PACKAGES, PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
+import { installServers } from "./servers.ts";
 import { run, runSuite, type Runtime, RUNTIMES, type SuiteResult, testFiles } from "./suites.ts";
 
 const CONFIG = ["--config", LINKS_CONFIG];
 
-/** Runs the tests; the answer is the exit code. */
-async function test(args: readonly string[], deep: boolean): Promise<number> {
-  const names = args.filter((arg) => !arg.startsWith("--"));
+/** Names and runtimes that a task of tests was given; all runtimes if none is. */
+function readArguments(args: readonly string[]): { names: string[]; runtimes: Runtime[] } {
   const asked = RUNTIMES.filter((runtime) => args.includes(`--${runtime}`));
   const unknown = args.find((arg) =>
     arg.startsWith("--") && !RUNTIMES.some((name) => arg === `--${name}`)
   );
   if (unknown) throw new TypeError(`Use --deno, --bun or --node: there is no option ${unknown}.`);
-  const files = testFiles(deep, names);
-  if (files.length === 0) {
-    // Deep tests come with later work; a name that fits nothing is a mistake.
-    console.log(`No test files${names.length ? ` for ${names.join(", ")}` : ""}: nothing ran.`);
-    return names.length === 0 && deep ? 0 : 1;
-  }
-  // Quick tests mostly wait, for each other's processes too: the runtimes run side by side. Deep ones
-  // want the machine for themselves.
-  const results: SuiteResult[] = [];
-  const runtimes = asked.length > 0 ? asked : RUNTIMES;
-  const sideBySide = !deep && runtimes.length > 1;
-  for (const runtime of sideBySide ? [] : runtimes) results.push(await runSuite(runtime, files));
-  if (sideBySide) {
-    const width = Math.max(...runtimes.map((runtime) => runtime.length));
-    const marked = (runtime: Runtime) => runSuite(runtime, files, `${runtime.padEnd(width)} | `);
-    results.push(...await Promise.all(runtimes.map(marked)));
-  }
+  const names = args.filter((arg) => !arg.startsWith("--"));
+  return { names, runtimes: asked.length > 0 ? asked : [...RUNTIMES] };
+}
+
+/** Prints why tests were skipped, and the counts of each runtime. */
+function report(results: readonly SuiteResult[]): void {
   console.log("");
   for (const { runtime, reasons } of results) {
     for (const reason of reasons) console.log(`${runtime} skipped: ${reason}`);
@@ -56,11 +45,43 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
         : `${runtime}: runtime skipped, it cannot be had (${missing})`,
     );
   }
+}
+
+/** Runs the tests; the answer is the exit code. */
+async function test(args: readonly string[], deep: boolean): Promise<number> {
+  const { names, runtimes } = readArguments(args);
+  const files = testFiles(deep ? "deep" : "usual", names);
+  if (files.length === 0) {
+    // Deep tests come with later work; a name that fits nothing is a mistake.
+    console.log(`No test files${names.length ? ` for ${names.join(", ")}` : ""}: nothing ran.`);
+    return names.length === 0 && deep ? 0 : 1;
+  }
+  // Quick tests mostly wait, for each other's processes too: the runtimes run side by side. Deep ones
+  // want the machine for themselves.
+  const results: SuiteResult[] = [];
+  const sideBySide = !deep && runtimes.length > 1;
+  for (const runtime of sideBySide ? [] : runtimes) results.push(await runSuite(runtime, files));
+  if (sideBySide) {
+    const width = Math.max(...runtimes.map((runtime) => runtime.length));
+    const marked = (runtime: Runtime) => runSuite(runtime, files, `${runtime.padEnd(width)} | `);
+    results.push(...await Promise.all(runtimes.map(marked)));
+  }
+  report(results);
   const faults = names.length > 0 || deep
     ? []
     : differences(fs.readFileSync(path.join(ROOT, "README.md"), "utf8"), results);
   for (const fault of faults) console.log(`README: ${fault}`);
   return results.some((result) => result.failed > 0) || faults.length > 0 ? 1 : 0;
+}
+
+/** Runs the suite over the servers of others. */
+async function testRealServers(args: readonly string[]): Promise<number> {
+  const { names, runtimes } = readArguments(args);
+  // Loaded here, so that no other task needs what it imports.
+  const { testServers } = await import("../servers/_run.ts");
+  const results = await testServers(names, runtimes);
+  report(results);
+  return results.some(({ failed }) => failed > 0) ? 1 : 0;
 }
 
 /** Runs a command of Deno with this terminal. */
@@ -171,6 +192,10 @@ async function main([task = "", ...args]: string[]): Promise<number> {
       return await test(args, false);
     case "test:deep":
       return await test(args, true);
+    case "servers":
+      return await installServers(args);
+    case "test:servers":
+      return await testRealServers(args);
     case "ok":
       return await ok(args);
     case "check":

@@ -84,7 +84,7 @@ const PLACES = [
 ] as const;
 
 for (const [where, count, on, options] of PLACES) {
-  const place = where === "file" ? "in one database file" : "on a KV Connect server";
+  const place = where === "file" ? "in one database file" : "on denokv";
 
   test(
     `${count} processes on one expired session ${place}: 1 token request`,
@@ -154,7 +154,7 @@ for (const [where, count, on, options] of PLACES) {
 }
 
 test(
-  "6 processes over 30 real expiries of 4 s, in one database file and on a KV Connect server at once: " +
+  "6 processes over 30 real expiries of 4 s, in one database file and on denokv at once: " +
     "30 token requests each",
   async () => {
     const count = (where: "file" | "http", on: readonly ExampleRuntime[]) =>

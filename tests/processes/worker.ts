@@ -42,7 +42,11 @@ const common = {
   storageProvider: await openStorage(),
 };
 const auth = setup.clientSecret === undefined
-  ? Auth.fromOAuthUserDeviceCode({ clientId: setup.clientId, ...common })
+  ? Auth.fromOAuthUserDeviceCode({
+    clientId: setup.clientId,
+    requestedScopes: setup.requestedScopes,
+    ...common,
+  })
   : Auth.fromOAuthM2M({ clientId: setup.clientId, clientSecret: setup.clientSecret, ...common });
 
 async function fingerprint(token: string): Promise<string> {

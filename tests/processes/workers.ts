@@ -23,6 +23,8 @@ export interface WorkerSetup {
   readonly clientId: string;
   /** Secret of a service account. */
   readonly clientSecret?: string;
+  /** Scopes of a person's session; default: those of the library. */
+  readonly requestedScopes?: readonly string[];
   /** The profile. */
   readonly profileName: string;
   /** Folder of the files. */

@@ -33,14 +33,16 @@ export interface Visit {
 const MOST_PAGES = 30;
 
 /** One browser with its own cookies. */
-class Browser {
+export class Browser {
   readonly #cookies = new Map<string, Map<string, string>>();
   readonly #signal: AbortSignal;
 
+  /** Begins without cookies; `signal` ends every request. */
   constructor(signal: AbortSignal) {
     this.#signal = signal;
   }
 
+  /** Asks for a page, or posts `form`; a redirect is an answer like any other. */
   async load(url: URL, form?: URLSearchParams): Promise<Response> {
     const jar = this.#cookies.get(url.origin) ?? new Map<string, string>();
     this.#cookies.set(url.origin, jar);
@@ -74,11 +76,13 @@ function attribute(tag: string, name: string): string | undefined {
   return found === undefined ? undefined : unescape(found);
 }
 
-/** The first form of a page that is posted: where to, and what it holds. */
-function readForm(html: string): { action: string; fields: Map<string, string> } | undefined {
+/** The first form of a page that is posted: where to (empty: the page itself), and what it holds. */
+export function readForm(
+  html: string,
+): { action: string; fields: Map<string, string> } | undefined {
   const form = /<form\b[^>]*>[\s\S]*?<\/form>/i.exec(html)?.[0];
-  const action = form === undefined ? undefined : attribute(form, "action");
-  if (form === undefined || action === undefined) return undefined;
+  if (form === undefined) return undefined;
+  const action = attribute(form, "action") ?? "";
   const fields = new Map<string, string>();
   for (const [tag] of form.matchAll(/<input\b[^>]*>/gi)) {
     const name = attribute(tag, "name");
