@@ -7,10 +7,13 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "./_support/harness.ts";
+import { tempFolder } from "./_support/temp_folder.ts";
 import { runCommand } from "./package/command.ts";
 import { BESIDE } from "./sandbox/beside.ts";
 import {
@@ -19,6 +22,7 @@ import {
   type ExampleRuntime,
   exampleWorld,
   findRuntime,
+  onPath,
   runExample,
 } from "./sandbox/run_example.ts";
 
@@ -100,9 +104,15 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What `deno task example` does with these words, once its set-up is done. */
 async function task(...words: string[]): Promise<{ code: number | null; output: string }> {
+  return await taskWith({}, ...words);
+}
+
+/** The same, with other variables. */
+async function taskWith(env: Record<string, string>, ...words: string[]) {
   const config = existsSync(`${ROOT}.deno.links.json`) ? ".deno.links.json" : "deno.json";
   const command = [Deno.execPath(), "run", "--quiet", "--config", `${ROOT}${config}`, "-A"];
-  return await runCommand([...command, `${ROOT}tests/sandbox/example.ts`, ...words], { cwd: ROOT });
+  const file = `${ROOT}tests/sandbox/example.ts`;
+  return await runCommand([...command, file, ...words], { cwd: ROOT, env });
 }
 
 const onlyDeno = "Deno" in globalThis
@@ -136,6 +146,25 @@ test("deno task example NAME runs every example to its end, and shows what it pr
     }
   }));
 }, { ...onlyDeno, timeoutMs: 300_000 });
+
+test("deno task example brings its runtime along where there is only Node and npm", async () => {
+  const { path: PATH, remove } = await tempFolder();
+  try {
+    for (const name of ["env", "node", "npm", "npx", "sh"]) {
+      await symlink(realpathSync(onPath(name)!), join(PATH, name));
+    }
+    const { code, output } = await taskWith({ PATH }, "web_login_bun");
+    assertEquals(code, 0, output);
+    assertMatch(output, /Running web_login_bun under bun/);
+    assertMatch(output, SHOWS.web_login_bun!);
+  } finally {
+    await remove();
+  }
+}, {
+  ...onlyDeno,
+  ...(onPath("npx") === undefined ? { skip: "npx is not on PATH" } : {}),
+  timeoutMs: 180_000,
+});
 
 test("deno task example hands arguments on, and tells the exit code", async () => {
   const unknown = await task("bun_cli", "dance");

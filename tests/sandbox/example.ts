@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { BESIDE } from "./beside.ts";
 import {
+  BROUGHT,
   exampleCommand,
   exampleEnvironment,
   exampleNames,
@@ -190,10 +191,21 @@ if (!response.ok) Deno.exit(1);
   return await new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 1)));
 }
 
+/** Brings a runtime along from npm, as the tests do. */
+async function bring(runtime: ExampleRuntime): Promise<void> {
+  const { locate, run } = await import("../_tools/suites.ts");
+  const start = await locate(runtime);
+  if (typeof start === "string") return;
+  const { output } = await run([...start, "-p", '"AT:" + process.execPath'], { quiet: true });
+  const [, path] = /^AT:(.+?)\r?$/m.exec(output) ?? [];
+  if (path !== undefined) BROUGHT[runtime] = path;
+}
+
 /** Runs what was asked for, to its end; the answer is the exit code. */
 export async function runToEnd({ name, args, runtime }: Asked): Promise<number> {
   const kind = KINDS[name] ?? {};
   const runtimes = runtime === undefined ? kind.runtimes ?? ["deno"] : [runtime];
+  if (runtimes.every((one) => "missing" in findRuntime(one))) await bring(runtimes[0]!);
   const missing: string[] = [];
   const chosen = runtimes.find((one) => {
     const found = findRuntime(one);

@@ -71,10 +71,13 @@ export function onPath(program: string): string | undefined {
   return undefined;
 }
 
+/** Runtimes that were brought along because none is on PATH. */
+export const BROUGHT: Partial<Record<ExampleRuntime, string>> = {};
+
 /** The program behind `runtime`, or why there is none. */
 export function findRuntime(runtime: ExampleRuntime): { path: string } | { missing: string } {
   const brand = "Deno" in globalThis ? "deno" : process.versions.bun ? "bun" : "node";
-  const path = brand === runtime ? process.execPath : onPath(runtime);
+  const path = brand === runtime ? process.execPath : BROUGHT[runtime] ?? onPath(runtime);
   if (path === undefined) return { missing: `${runtime} is not on PATH` };
   if (runtime === "node") {
     const version = spawnSync(path, ["--version"], { encoding: "utf8" }).stdout.trim();
