@@ -17,11 +17,12 @@ import {
 import { callbackUrl, clientId, environment, sayAndEnd } from "./_environment.ts";
 import { keychainKey } from "./_keychain_key.ts";
 
-const USAGE = `Usage: my-planet [--keychain] login [--device] | logout | whoami | token | searches
+const USAGE = `Usage: my-planet login [--device] | logout | whoami | token | searches
        my-planet search ITEM_TYPE             ten images with a clear sky
        my-planet download ITEM_TYPE ITEM_ID ASSET_TYPE [FOLDER]
        my-planet orders                       the orders, the latest first
-       my-planet orders ORDER_ID [FOLDER]     waits for one and downloads its files`;
+       my-planet orders ORDER_ID [FOLDER]     waits for one and downloads its files
+       --keychain, with each: encrypted, by a key in the system's keychain`;
 
 /** Where the key lies in the keychain. */
 const KEY = { service: "my-planet", account: "storage-key" };

@@ -196,6 +196,8 @@ migrations = [{ tag = "v1", new_sqlite_classes = ["PlanetSessions"] }]
 const webpack = require(${JSON.stringify(extra("webpack"))});
 webpack({
   mode: "production",
+  // As the other bundlers here; it would take most of the time.
+  optimization: { minimize: false },
   target: ["webworker", "es2022"],
   context: ${JSON.stringify(ROOT)},
   entry: "./${WORKER}",
@@ -208,8 +210,8 @@ webpack({
   experiments: { outputModule: true },
   externalsType: "module",
   externals: /^cloudflare:/,
-  plugins: [new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 })],
   module: {
+    parser: { javascript: { dynamicImportMode: "eager" } },
     rules: [{
       test: /\\.ts$/,
       loader: ${JSON.stringify(extra("ts-loader"))},
