@@ -25,6 +25,8 @@ export interface MadeStore {
 export interface ContractOptions {
   /** Why the store cannot run here. */
   readonly skip?: string | undefined;
+  /** Clients of others are at work: see `TestOptions`. */
+  readonly foreign?: boolean;
   /** The store leaves out the top-level members that are `null`, as Python's files do. */
   readonly dropsNulls?: boolean;
   /** The store has the five methods of the Python SDK only, and leaves keys and values unchecked. */
@@ -112,7 +114,7 @@ export function storeContract(
       } finally {
         await made.close();
       }
-    }, { skip: options.skip ?? lacks });
+    }, { foreign: options.foreign, skip: options.skip ?? lacks });
   };
 
   check("load() of nothing is undefined", async (storage) => {

@@ -9,6 +9,8 @@ import * as path from "node:path";
 import { delimiter } from "node:path";
 import { createHash } from "node:crypto";
 import process from "node:process";
+import { Auth, type CompareAndSetStore, type FetchLike, SharedStorage } from "../../mod.ts";
+import { CLIENTS, missingEngine, openClient, startEngine } from "../_support/engines.ts";
 import { ROOT } from "../_tools/links.ts";
 import { type SharedSession, sharedSession } from "../processes/session.ts";
 import { startWorkers } from "../processes/workers.ts";
@@ -690,6 +692,86 @@ async function sizesRow({ engines }: RowContext): Promise<Result[]> {
   }];
 }
 
+/** An authorization server that answers at once, in this process. */
+function instantServer(issuer: string): FetchLike {
+  let count = 0;
+  return (input) => {
+    const isDiscovery = String(input instanceof Request ? input.url : input).includes("well-known");
+    const body = isDiscovery
+      ? { issuer, token_endpoint: `${issuer}/token`, authorization_endpoint: `${issuer}/authorize` }
+      : { access_token: `token-${count++}`, token_type: "Bearer", expires_in: 3600 };
+    return Promise.resolve(Response.json(body));
+  };
+}
+
+/** Renewals of a service account over shared stores, and what they ask the store, asked by hand. */
+async function storesRow({ quick }: RowContext): Promise<Result[]> {
+  const results: Result[] = [];
+  const issuer = "https://auth.bench.test";
+  for (const engine of ["Redis", "Postgres"] as const) {
+    const missing = missingEngine(engine);
+    if (missing !== undefined) {
+      console.log(`SKIPPED stores: ${missing}`);
+      continue;
+    }
+    const running = await startEngine(engine);
+    for (const client of CLIENTS[engine]) {
+      const { store, close } = await openClient(client, running.port);
+      let asked: [name: "get" | "set", value?: string][] = [];
+      const counting: CompareAndSetStore = {
+        ...store,
+        get: (key) => (asked.push(["get"]), store.get(key)),
+        set: (...write) => (asked.push(["set", write[1]]), store.set(...write)),
+      };
+      const auth = Auth.fromOAuthM2M({
+        clientId: "bench",
+        clientSecret: "of-the-bench",
+        environment: {
+          userAuthServer: issuer,
+          m2mAuthServer: issuer,
+          audiences: [],
+          apiBaseUrl: "https://api.bench.test",
+        },
+        fetch: instantServer(issuer),
+        storageProvider: new SharedStorage(counting, { prefix: `${client}/` }),
+      });
+      const [ours, bare, counts]: [number[], number[], Set<string>] = [[], [], new Set()];
+      for (let round = -3; round < (quick ? 100 : 400); round++) {
+        asked = [];
+        let since = performance.now();
+        await auth.accessToken({ forceRefresh: true });
+        const took = performance.now() - since;
+        const replay = asked;
+        const key = `bare-${client}`;
+        let version = (await store.get(key))?.version;
+        since = performance.now();
+        for (const [name, value] of replay) {
+          if (name === "get") await store.get(key);
+          // A version of its own, where the value is the version.
+          else version = await store.set(key, `${value!.slice(36)}${crypto.randomUUID()}`, version);
+        }
+        const byHand = performance.now() - since;
+        if (round < 0) continue;
+        ours.push(took);
+        bare.push(byHand);
+        counts.add(`${replay.length}`);
+      }
+      await close();
+      results.push({
+        what: "a renewal under the lock, request left out, ÷ its bare round trips",
+        where: `${engine} by ${client}`,
+        found: show(ratio(ours, bare)),
+        target: "",
+        others: `${[...counts].join(" or ")} round trips, ${show(spread(ours), 2, " ms")}, bare ${
+          show(spread(bare), 2, " ms")
+        }`,
+      });
+    }
+    await running.close();
+  }
+  return results;
+}
+
 /** Downloads into files: the runtime's own way, the library, curl, the SDK for Python. */
 async function downloadRow({ engines, quick }: RowContext): Promise<Result[]> {
   const size = quick ? 1 << 28 : 2 ** 32;
@@ -795,4 +877,5 @@ export const ROWS: Readonly<Record<string, Row>> = {
   save: saveRow,
   download: downloadRow,
   sizes: sizesRow,
+  stores: storesRow,
 };

@@ -101,7 +101,7 @@ export const STORES: Readonly<Record<string, () => Promise<Store>>> = {
         return {
           storage: new KvStorage(kv),
           async spoil(key) {
-            const path = ["planet", "data", key];
+            const path = ["planet", key];
             await kv.atomic().set(path, new Uint8Array(12)).commit();
           },
           close: () => kv.close(),

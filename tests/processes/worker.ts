@@ -22,6 +22,10 @@ async function openStorage(): Promise<ObjectStorageProvider> {
     process.env.HOME = setup.root!;
     return new DemoStorage();
   }
+  if (setup.engine !== undefined) {
+    const { openShared } = await import("./shared.ts");
+    return await openShared(setup.engine);
+  }
   if (setup.kv === undefined) return new FileStorage({ root: setup.root! });
   const { KvStorage } = await import("../../mod.ts");
   const { openKv } = await import("../_support/kv.ts");

@@ -11,6 +11,7 @@ import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { PlanetEnvironment } from "../../mod.ts";
+import type { EngineName } from "../_support/engines.ts";
 import { type ExampleRuntime, findRuntime } from "../sandbox/run_example.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -35,6 +36,20 @@ export interface WorkerSetup {
   readonly kv?: string;
   /** What a client of that URL must show. */
   readonly kvToken?: string;
+  /** A database of another kind in place of the files. */
+  readonly engine?: EnginePlace;
+}
+
+/** Where a worker finds a database; it picks a client by its process ID. */
+export interface EnginePlace {
+  /** The engine. */
+  readonly name: EngineName;
+  /** Its port, or that of a proxy, on 127.0.0.1. */
+  readonly port: number;
+  /** What the keys begin with. */
+  readonly prefix: string;
+  /** The lease, if not the default one. */
+  readonly leaseMs?: number;
 }
 
 /** How a request to a worker ended. */

@@ -121,3 +121,187 @@ test("SharedStorage.save() under a lock that was lost writes nothing", async () 
   });
   assertEquals(await late.load(KEY), { by: "the newer holder" });
 });
+
+/** What a store does to writes: `undefined` lets it through. */
+type Mischief = (
+  apply: () => Promise<string | undefined>,
+) => Promise<string | undefined> | undefined;
+
+/** A store whose writes go wrong as `next` says; its probe is done. */
+function troubled(store: MapStore, next: () => Mischief | undefined): CompareAndSetStore {
+  store.entries.set("probe.lock", { value: '{"kept":true}', version: "v0" });
+  return {
+    get: (key) => store.get(key),
+    delete: (...drop) => store.delete(...drop),
+    set: (...write) => {
+      const apply = () => store.set(...write);
+      return next()?.(apply) ?? apply();
+    },
+  };
+}
+
+const MISCHIEF: Record<string, Mischief> = {
+  "applies and rejects": async (apply) => {
+    await apply();
+    throw new Error("connection reset");
+  },
+  "applies and says that it did not": async (apply) => {
+    await apply();
+    return undefined;
+  },
+  "rejects and applies late": (apply) => {
+    setTimeout(apply, 5);
+    return Promise.reject(new Error("connection reset"));
+  },
+  "rejects": () => Promise.reject(new Error("too many requests")),
+  "refuses what it should not": () => Promise.resolve(undefined),
+};
+for (const [what, mischief] of Object.entries(MISCHIEF)) {
+  test(
+    `SharedStorage: 6 programs × 10 locked increments over a store that at times ${what}: 60`,
+    async () => {
+      const store = new MapStore();
+      let [inside, mischiefs] = [0, 0];
+      await Promise.all(
+        Array.from({ length: 6 }, async () => {
+          const one = new SharedStorage(
+            troubled(store, () => Math.random() < 0.3 ? (mischiefs++, mischief) : undefined),
+          );
+          for (let i = 0; i < 10; i++) {
+            await one.withLock(KEY, async () => {
+              assertEquals(++inside, 1);
+              const n = Number((await one.load(KEY))?.n ?? 0);
+              await one.save(KEY, { n: n + 1 });
+              inside--;
+            });
+          }
+        }),
+      );
+      assertEquals(await new SharedStorage(store).load(KEY), { n: 60 });
+      assertEquals(JSON.parse((await store.get(KEY))!.value).lock, undefined);
+      assert(mischiefs > 10, `${mischiefs}`);
+    },
+    { timeoutMs: 120_000 },
+  );
+}
+
+/** Stores that cannot be trusted. */
+const UNTRUSTED: Record<string, (store: MapStore) => CompareAndSetStore["set"]> = {
+  "ignores every condition": (store) => (key, value) =>
+    store.set(key, value, store.entries.get(key)?.version),
+  "ignores the version, as some do with If-Match": (store) => (key, value, expected) =>
+    store.set(key, value, expected === undefined ? undefined : store.entries.get(key)?.version),
+  "ignores that something is there, as some do with If-None-Match":
+    (store) => (key, value, expected) =>
+      store.set(key, value, expected ?? store.entries.get(key)?.version),
+  "says that it refused, and writes": (store) => async (key, value, expected) => {
+    const is = store.entries.get(key)?.version;
+    const version = await store.set(key, value, is);
+    return is === expected ? version : undefined;
+  },
+};
+for (const [what, make] of Object.entries(UNTRUSTED)) {
+  test(`SharedStorage does not trust a store that ${what}`, async () => {
+    const store = new MapStore();
+    const storage = new SharedStorage({ get: (key) => store.get(key), set: make(store) });
+    for (
+      const work of [
+        () => storage.save(KEY, { n: 1 }),
+        () => storage.withLock(KEY, () => Promise.resolve(assert(false, "it ran"))),
+      ]
+    ) {
+      const error = await assertAuthError(work, "storage_failed");
+      assert(error.message.startsWith("Use another store"), error.message);
+    }
+    assertEquals([...store.entries.keys()], ["probe.lock"]);
+  });
+}
+
+test("SharedStorage asks a store once whether it can be trusted: later programs read the note", async () => {
+  const store = new MapStore();
+  const all = Array.from({ length: 20 }, () => new SharedStorage(store));
+  await Promise.all(all.map((one, n) => one.save(KEY, { n })));
+  const { version } = store.entries.get("probe.lock")!;
+  await new SharedStorage(store).save(KEY, { n: 20 });
+  assertEquals(store.entries.get("probe.lock")!.version, version);
+  const found: string[] = [];
+  for await (const key of new SharedStorage(store).list!("")) found.push(key);
+  assertEquals(found, [KEY]);
+});
+
+test("SharedStorage over a store that takes one write a second of a key: each lock comes through", async () => {
+  const store = new MapStore();
+  let [open, refused] = [0, 0];
+  const slow = troubled(store, () => {
+    if (performance.now() < open) return () => (refused++, Promise.reject(new Error("429")));
+    open = performance.now() + 1_000;
+  });
+  const [one, two] = [new SharedStorage(slow), new SharedStorage(slow)];
+  await Promise.all([one, two].map((storage) =>
+    storage.withLock(KEY, async ({ signal }) => {
+      const n = Number((await storage.load(KEY))?.n ?? 0);
+      await storage.save(KEY, { n: n + 1 });
+      assertEquals(signal.aborted, false);
+    })
+  ));
+  assertEquals(await one.load(KEY), { n: 2 });
+  assert(refused > 0);
+});
+
+test("SharedStorage.withLock() takes over where a holder does not write for the lease; its lease ends", async () => {
+  const store = new MapStore();
+  let isHeldUp = false;
+  const never = new Promise<never>(() => {});
+  const gone: CompareAndSetStore = {
+    get: (key) => isHeldUp ? never : store.get(key),
+    set: (...write) => isHeldUp ? never : store.set(...write),
+  };
+  const late = new SharedStorage(gone, { leaseMs: 1_000 });
+  const other = new SharedStorage(store, { leaseMs: 1_000 });
+  await late.withLock(KEY, async ({ signal }) => {
+    isHeldUp = true;
+    // It is told, and every wait of its ends, although its store never answers.
+    const error = await assertAuthError(() => late.save(KEY, { by: "late" }), "storage_failed");
+    assert(error.message.startsWith("Read the state again"), error.message);
+    assertEquals(signal.aborted, true);
+    await other.withLock(KEY, () => other.save(KEY, { by: "other" }));
+    isHeldUp = false;
+    await assertAuthError(() => late.save(KEY, { by: "late" }), "storage_failed");
+  });
+  assertEquals(await late.load(KEY), { by: "other" });
+  assertEquals(await other.withLock(KEY, () => Promise.resolve(1), { timeoutMs: 5_000 }), 1);
+});
+
+test("SharedStorage.save() without a lock keeps the lock of another program, which goes on", async () => {
+  const store = new MapStore();
+  const [holder, other] = [new SharedStorage(store), new SharedStorage(store)];
+  await holder.withLock(KEY, async ({ signal }) => {
+    await other.save(KEY, { by: "other" });
+    assertEquals(await holder.load(KEY), { by: "other" });
+    const wait = { timeoutMs: 0 };
+    await assertAuthError(() => other.withLock(KEY, () => Promise.resolve(), wait), "lock_timeout");
+    await holder.save(KEY, { by: "holder" });
+    await other.delete(KEY);
+    assertEquals(await holder.exists(KEY), false);
+    await holder.save(KEY, { by: "holder again" });
+    assertEquals(signal.aborted, false);
+  });
+  assertEquals(await other.load(KEY), { by: "holder again" });
+});
+
+test("SharedStorage.withLock() is its own where the answer was lost and another saved meanwhile", async () => {
+  const store = new MapStore();
+  const other = new SharedStorage(store);
+  let tries = 0;
+  const one = new SharedStorage(troubled(store, () => {
+    if (++tries > 1) return undefined;
+    return async (apply) => {
+      await apply();
+      await other.save(KEY, { by: "other" });
+      throw new Error("connection reset");
+    };
+  }));
+  const since = performance.now();
+  await one.withLock(KEY, async () => assertEquals(await one.load(KEY), { by: "other" }));
+  assert(performance.now() - since < 10_000, "it waited for its own lock");
+});
