@@ -53,6 +53,9 @@ const CREATES: Readonly<Record<string, (pl: Planet) => Promise<unknown>>> = {
   "features.createCollection()": async ({ features }) => ({
     id: await features.createCollection("n"),
   }),
+  "features.addItems()": async ({ features }) => ({
+    id: (await features.addItems("fields", GEOMETRY))[0],
+  }),
   "quota.createReservation()": ({ quota }) => quota.createReservation(RESERVATION),
   "quota.bulkCreateReservations()": ({ quota }) => quota.bulkCreateReservations(RESERVATION),
 };
@@ -83,7 +86,9 @@ async function world(way: Way) {
       if (way === "kept connection closed" && used.has(request.socket)) {
         return void request.socket.destroy();
       }
-      if (way !== "answer cut") return answer(200, JSON.stringify({ id: ID }));
+      if (way !== "answer cut") {
+        return answer(200, JSON.stringify(/\/items$/.test(request.url!) ? [ID] : { id: ID }));
+      }
       response.writeHead(200, { "content-length": 1_000 });
       response.write("{", () => setTimeout(() => request.socket.destroy(), 5));
     });
