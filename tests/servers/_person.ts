@@ -68,8 +68,11 @@ function fill(
     fields.set(code, userCode);
     return true;
   }
-  if (fields.has("accept") && fields.has("cancel")) {
-    return fields.delete(deny ? "accept" : "cancel");
+  // Keycloak's are buttons.
+  if (/name="accept"/.test(text) && /name="cancel"/.test(text)) {
+    fields.delete(deny ? "accept" : "cancel");
+    fields.set(deny ? "cancel" : "accept", "");
+    return true;
   }
   if (fields.has("allow")) {
     if (deny) fields.delete("allow");

@@ -469,6 +469,20 @@ async function setUpHydra(server: Server, { jwk }: Place): Promise<void> {
       audience: [AUDIENCE],
     });
   }
+  // It makes its keys when they are first needed, which takes a while.
+  const basic = server.clients.basic!;
+  const responses = [
+    await fetch(`${server.issuer}/.well-known/jwks.json`),
+    await fetch(`${server.issuer}/oauth2/token`, {
+      method: "POST",
+      headers: { authorization: `Basic ${btoa(`${basic.id}:${basic.secret}`)}` },
+      body: new URLSearchParams({ grant_type: "client_credentials" }),
+    }),
+  ];
+  for (const response of responses) {
+    await response.body?.cancel();
+    if (!response.ok) throw new Error(`Hydra has no keys: ${response.status}`);
+  }
 }
 
 /** Calls Keycloak's administration. */

@@ -7,7 +7,13 @@
 import { assert } from "@std/assert";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import process from "node:process";
-import { Auth, type LoginUI, MemoryStorage, type ObjectStorageProvider } from "../../mod.ts";
+import {
+  Auth,
+  type AuthError,
+  type LoginUI,
+  MemoryStorage,
+  type ObjectStorageProvider,
+} from "../../mod.ts";
 import type { PlanetEnvironment, SessionOptions } from "../../mod.ts";
 import { test, type TestOptions } from "../_support/harness.ts";
 import { noteSecret } from "../_support/watch.ts";
@@ -172,6 +178,18 @@ export async function signIn(
   auth: Auth,
   behaviour: Behaviour = {},
 ): Promise<void> {
-  const ui = personAt(server, behaviour);
-  await auth.userLogin({ allowOpenBrowser: true, ui, timeoutMs: 150_000 });
+  const info = await auth.deviceUserLoginInitiate().catch((error: AuthError) => {
+    // It is refused before anything is sent if this is no device login.
+    if (error.code !== "invalid_argument") throw error;
+  });
+  if (info === undefined) {
+    const ui = personAt(server, behaviour);
+    return await auth.userLogin({ allowOpenBrowser: true, ui, timeoutMs: 150_000 });
+  }
+  const { user_code: userCode, verification_uri, verification_uri_complete } = info;
+  const page = verification_uri_complete ?? verification_uri;
+  await Promise.all([
+    auth.deviceUserLoginComplete(info),
+    visit(server, page, { ...behaviour, userCode }),
+  ]);
 }
