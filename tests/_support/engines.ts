@@ -211,11 +211,15 @@ async function openSql(
     unsafe(text: string, values: string[]): Promise<unknown>;
     end(options?: { timeout: number }): Promise<void>;
   };
+  type Open = (url: string, options: unknown) => Sql;
+  const postgres = () => {
+    const loaded = loadExtra<Open | { default: Open }>("postgres");
+    // Bun gives the module, Deno and Node what it exports.
+    return typeof loaded === "function" ? loaded : loaded.default;
+  };
   const sql = client === "Bun.sql"
     ? new bun.SQL(url) as unknown as Sql
-    : loadExtra<{ default: (url: string, options: unknown) => Sql }>("postgres").default(url, {
-      max: 2,
-    });
+    : postgres()(url, { max: 2 });
   const query = async (text: string) => void await sql.unsafe(text, []);
   return {
     like: sql as unknown as SqlLike,
