@@ -108,7 +108,7 @@ test("downloadOrder() downloads all files by their paths, checked by the manifes
       assertEquals(new Uint8Array(await readFile(files[index]!.path)), bytesOf(stored));
       assertEquals(files[index]!.md5, index === 2 ? undefined : digestOf(stored));
     }
-    assertEquals(await readdir(join(directory, order.id)), ["PSScene", "manifest.json"]);
+    assertEquals((await readdir(join(directory, order.id))).sort(), ["PSScene", "manifest.json"]);
     const done = progress.filter(({ total, received }) => total === received);
     assertEquals(new Set(done.map(({ name }) => name)), new Set(paths));
     const asked = sandbox.log.entries.map(({ kind }) => kind).sort();
