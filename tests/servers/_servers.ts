@@ -211,6 +211,7 @@ const KINDS: Readonly<Record<AuthServerName, Kind>> = {
       realms: "one issuer",
       "device denied": "no device endpoint before 25.4",
       "userinfo refusal": "it answers a service account too",
+      "key rotation": "it goes on signing with the key that it has loaded, though that is deleted",
     },
     issuer: (port) => `http://127.0.0.1:${port}`,
     adminPort: (port) => port + 1,
@@ -627,18 +628,8 @@ export async function count(server: Server, what: LoggedRequest): Promise<number
   return events.length;
 }
 
-/** Makes the server sign with a new key from now on. */
+/** Makes Keycloak sign with a new key from now on. */
 export async function rotateKeys(server: Server): Promise<void> {
-  if (server.name === "hydra") {
-    for (const set of ["hydra.openid.id-token", "hydra.jwt.access-token"]) {
-      const old: { keys: { kid: string }[] } = await callHydra(server, "GET", `/keys/${set}`);
-      const key = { alg: "RS256", use: "sig", kid: crypto.randomUUID() };
-      await callHydra(server, "POST", `/keys/${set}`, key);
-      // It goes on with the old ones as long as it has them.
-      for (const { kid } of old.keys) await callHydra(server, "DELETE", `/keys/${set}/${kid}`);
-    }
-    return;
-  }
   const realm = await callKeycloak(server, "GET", `/${REALM}`);
   await callKeycloak(server, "POST", `/${REALM}/components`, {
     name: crypto.randomUUID(),
