@@ -135,7 +135,9 @@ export async function startEngine(name: EngineName): Promise<RunningEngine> {
   return {
     port,
     async restart() {
-      process.kill(pid, "SIGKILL");
+      // Postgres' other processes outlive a killed first one, and keep the next one from starting:
+      // its own immediate shutdown, after which it recovers as after a crash.
+      process.kill(pid, name === "Redis" ? "SIGKILL" : "SIGQUIT");
       await stop();
       await start();
     },
