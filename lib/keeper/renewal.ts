@@ -46,6 +46,8 @@ export interface AskOptions {
   signal?: AbortSignal;
   /** Whether nobody waits, so that no timer of the request may keep the program alive. */
   background?: boolean;
+  /** The lock under which one-time tokens are spent: it is looked at directly before they are sent. */
+  lease?: AbortSignal;
 }
 
 /** What renewing asks of the authorization server. */
@@ -185,7 +187,7 @@ export class Renewal {
       session.use(undefined);
       throw session.needsPerson(found as Exclude<Found, { kind: "own" }>);
     }
-    const renewed = await this.#renew(stored, need.background);
+    const renewed = await this.#renew(stored, need.background, lease);
     if (renewed === undefined) return false;
     this.#unsaved = renewed;
     return await this.#keep(renewed, lease, need);
@@ -249,11 +251,12 @@ export class Renewal {
 
   /**
    * One renewal at the authorization server; the caller holds the lock.
-   * `undefined` if the store has got other tokens meanwhile.
+   * `undefined` if the store has got other tokens meanwhile, or the lock was lost before the request.
    */
   async #renew(
     stored: TokenSet | undefined,
     background: AbortSignal | undefined,
+    lease: AbortSignal,
   ): Promise<Unsaved | undefined> {
     const session = this.#session;
     const trouble = await session.readTrouble();
@@ -266,7 +269,9 @@ export class Renewal {
       );
     }
     const { signedIn } = trouble;
-    const unsaved = await this.#ask(stored, trouble, background).catch(async (error) => {
+    const options = { ...askOf(background), lease };
+    const unsaved = await this.#ask(stored, trouble, options).catch(async (error) => {
+      if (lease.aborted && error === lease.reason) return "changed" as const;
       if (error instanceof AuthError && error.retryAt !== undefined) {
         await session.writeTrouble({ ...trouble, retryAt: error.retryAt });
       }
@@ -292,10 +297,9 @@ export class Renewal {
   async #ask(
     stored: TokenSet | undefined,
     trouble: Trouble,
-    background: AbortSignal | undefined,
+    options: AskOptions,
   ): Promise<Unsaved | "changed" | undefined> {
     const session = this.#session;
-    const options = askOf(background);
     if (stored?.refreshToken !== undefined) {
       const mark = await fingerprint(stored.refreshToken);
       if (mark !== trouble.dead) {
@@ -304,7 +308,9 @@ export class Renewal {
           const tokens = await (await this.#server()).refresh(stored, options);
           return { tokens, base: stored, signedIn: false };
         } catch (error) {
-          if (background?.aborted || !(error instanceof AuthError)) throw error;
+          const { lease, signal } = options;
+          if (signal?.aborted || lease?.aborted && error === lease.reason) throw error;
+          if (!(error instanceof AuthError)) throw error;
           const isDead = error.code === "session_expired";
           if (isDead && await this.#wasSpentBySibling(stored)) return "changed";
           if (!session.isService) {

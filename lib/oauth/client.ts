@@ -108,7 +108,7 @@ type MakeRequest = (
 
 /** How one of the client's calls differs from others; `needs`: what must be known of the server for it. */
 interface SendOptions
-  extends Pick<Call, "background" | "idempotent" | "secrets" | "signal" | "tries"> {
+  extends Pick<Call, "background" | "idempotent" | "lease" | "secrets" | "signal" | "tries"> {
   readonly needs?: readonly (keyof Endpoints)[];
 }
 

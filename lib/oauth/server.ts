@@ -81,6 +81,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether nobody waits: the time limit of the request then keeps no program alive. */
   readonly background?: boolean | undefined;
+  /** Once this has aborted, no request is sent any more; one that is under way goes on. */
+  readonly lease?: AbortSignal | undefined;
 }
 
 /** What oauth4webapi hands to `fetch`. */
@@ -570,6 +572,7 @@ export class AuthorizationServer {
           [oauth.allowInsecureRequests]: this.#insecure,
           [oauth.customFetch]: async (url: string, init: Init) => {
             const { background, secrets, signal } = call;
+            call.lease?.throwIfAborted();
             answer = await exchange(url, init, { ...this.#options, background, secrets, signal });
             return new Response();
           },

@@ -3,14 +3,24 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Auth } from "../../lib/auth.ts";
 import type { AuthError } from "../../lib/errors.ts";
+import { MemoryStorage } from "../../lib/storage/select.ts";
 import { spawnSync } from "../_support/child_process.ts";
 import { secret } from "../_support/canaries.ts";
-import { type FakeAnswer, HANG } from "../_support/fake_server.ts";
+import { type FakeAnswer, FakeResponse, HANG } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
 import { shortenTimers } from "../faults/_timers.ts";
 import { startCommand } from "../processes/workers.ts";
-import { FLOWS, inWorld, keyOf, outcome, STORES, tokens, type World } from "./_world.ts";
+import {
+  allMethods,
+  FLOWS,
+  inWorld,
+  keyOf,
+  outcome,
+  STORES,
+  tokens,
+  type World,
+} from "./_world.ts";
 
 /** Runs `body` for every flow in every kind of store, with a token past 3/4 of its life. */
 function inEveryStore(
@@ -113,6 +123,55 @@ inEveryStore("a lock that somebody else holds is left to them, quietly", async (
   assert(await waiting !== DUE);
   assertEquals(server.to("/token").length, 1);
 });
+
+/** Where a lock is lost before the token request, and how many of those come without a sibling. */
+const LOST_AT = { "/.well-known/openid-configuration": 0, "/token": 1 };
+
+for (const [path, sent] of Object.entries(LOST_AT)) {
+  for (const isFaster of [true, false]) {
+    const who = isFaster ? "a sibling's tokens are adopted" : "the lock is taken again first";
+    test(`Ends: a lock lost at ${path}: no token request goes out without it, ${who}`, async () => {
+      for (const [name, flow] of Object.entries(FLOWS)) {
+        const memory = new MemoryStorage();
+        const locks: AbortController[] = [];
+        const storage = allMethods(memory, {
+          withLock: (_key, body) => {
+            locks.push(new AbortController());
+            return body({ signal: locks.at(-1)!.signal });
+          },
+        });
+        await inWorld({ storage, spoil: () => Promise.resolve() }, async (world) => {
+          const { seed, server } = world;
+          const token = tokens("spent", 7_200);
+          server.options.token = (_, index) =>
+            path === "/token" && index === 0
+              ? new FakeResponse(503, "", { "retry-after": "1" })
+              : { access_token: secret("AT-new"), token_type: "Bearer", expires_in: 3600 };
+          /** How many locks there had been when each token request went out. */
+          const holders: number[] = [];
+          const fetch = async (input: URL | RequestInfo, init?: RequestInit) => {
+            const url = new URL(String(input));
+            if (url.pathname === "/token") {
+              assert(!locks.at(-1)!.signal.aborted, `${name}: sent without the lock`);
+              holders.push(locks.length);
+            }
+            const response = await server.fetch(input, init);
+            if (url.pathname === path && locks.length === 1) {
+              locks[0]!.abort();
+              if (isFaster) await seed("p", { token: tokens("sibling") });
+            }
+            return response;
+          };
+          const auth = await flow.make(world, "p", { fetch });
+          await seed("p", { auth_client: flow.client(world), token });
+          const came = await auth.accessToken();
+          assertEquals(came, secret(isFaster ? "AT-sibling" : "AT-new"), name);
+          assertEquals(holders, [...Array(sent).fill(1), ...(isFaster ? [] : [2])], name);
+        });
+      }
+    });
+  }
+}
 
 test("Ends: a renewal behind the callers' backs is over after 10 s", async () => {
   for (const [name, flow] of Object.entries(FLOWS)) {
