@@ -98,6 +98,8 @@ export async function startEngine(name: EngineName): Promise<RunningEngine> {
     const data = join(folder, "data");
     await run(join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "planet", "-E", "UTF8", "-N");
     const settings = [`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories="];
+    // 60 processes with two connections each are more than the 100 that it allows by itself.
+    settings.push("max_connections=200");
     const flags = settings.flatMap((setting) => ["-c", setting]);
     command = [...AS_POSTGRES, join(bin, "postgres"), "-D", data, ...flags];
   }
@@ -186,7 +188,7 @@ export interface OpenedClient {
 
 interface BunClients {
   RedisClient: new (url: string) => RedisLike & { close(): void };
-  SQL: new (url: string) => SqlLike & { end(): Promise<void> };
+  SQL: new (url: string, options: { max: number }) => SqlLike & { end(): Promise<void> };
 }
 const bun = (globalThis as unknown as { Bun: BunClients }).Bun;
 
@@ -220,8 +222,9 @@ async function openSql(
     return typeof loaded === "function" ? loaded : loaded.default;
   };
   const sql = client === "Bun.sql"
-    ? new bun.SQL(url) as unknown as Sql
-    : postgres()(url, { max: 2 });
+    ? new bun.SQL(url, { max: 2 }) as unknown as Sql
+    // It would print what the server says of its own end.
+    : postgres()(url, { max: 2, onnotice: () => {} });
   const query = async (text: string) => void await sql.unsafe(text, []);
   return {
     like: sql as unknown as SqlLike,

@@ -218,9 +218,9 @@ class Lockers {
     child.stdin.on("error", () => {});
     const lines = createInterface({ input: child.stdout });
     lines.on("line", (line) => {
-      // A line that a kill has cut short is none.
-      if (line.startsWith("failed")) this.failed++;
-      else this.acknowledged.push(Number(line));
+      if (line.startsWith("failed")) return void this.failed++;
+      assert(/^\d+$/.test(line), line);
+      this.acknowledged.push(Number(line));
     });
     this.#running.add(child);
     this.#ends.push(
