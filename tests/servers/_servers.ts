@@ -177,7 +177,8 @@ const KINDS: Readonly<Record<AuthServerName, Kind>> = {
     adminPort: (port) => port,
     ready: (port) => `http://127.0.0.1:${port}/realms/master`,
     command: ({ port }) => ({
-      args: ["start-dev", "--http-host=127.0.0.1", `--http-port=${port}`],
+      // In memory: what an earlier run left is not there.
+      args: ["start-dev", "--db=dev-mem", "--http-host=127.0.0.1", `--http-port=${port}`],
       env: { KC_BOOTSTRAP_ADMIN_USERNAME: "admin", KC_BOOTSTRAP_ADMIN_PASSWORD: "adminpw" },
     }),
     setUp: setUpKeycloak,
