@@ -538,7 +538,8 @@ export class Auth implements AsyncDisposable {
     try {
       return await (await this.#oauth()).userinfo(token, options.signal);
     } catch (error) {
-      const isRefused = error instanceof AuthError && error.oauthError !== undefined;
+      const isRefused = error instanceof AuthError &&
+        (error.oauthError !== undefined || error.code === "session_expired");
       if (!isRefused || this.#keeper?.client.scopes.includes("openid")) throw error;
       throw invalid(
         'Add "openid" to requestedScopes and sign in again: userinfo() needs it.',

@@ -245,8 +245,11 @@ function nobodyThere({ error, status }: Pick<Answer, "error" | "status">): boole
   return [404, 405, 410].includes(status) && !BY_OAUTH_ERROR.has(shownCode(error) ?? "");
 }
 
-/** Throws for an answer that is not a success, by its OAuth error if it has one, else by its status. */
-function throwForAnswer(answer: Answer, what: string): void {
+/**
+ * Throws for an answer that is not a success, by its OAuth error if it has one, else by its status:
+ * a 401 of a resource refuses the token that it was shown, in whatever words (RFC 6750 §3).
+ */
+function throwForAnswer(answer: Answer, what: string, isResource: boolean): void {
   const { description, error, retryAt, status } = answer;
   if (status >= 200 && status < 300) return;
   if (status === 429) {
@@ -257,6 +260,11 @@ function throwForAnswer(answer: Answer, what: string): void {
   if (status >= 500) {
     const advice = `Try again later: ${found}${inBrackets(description)}.`;
     throw new AuthError("server_error", advice, { retryAt });
+  }
+  const shown = shownCode(error);
+  if (isResource && status === 401 && !BY_OAUTH_ERROR.has(shown ?? "")) {
+    const advice = `${ADVICE.session_expired}: ${found}${inBrackets(description)}.`;
+    throw new AuthError("session_expired", advice, { oauthError: shown });
   }
   const isAbsent = nobodyThere(answer);
   if (status >= 400 && error !== undefined && !isAbsent) throw oauthError(answer, what);
@@ -579,7 +587,9 @@ export class AuthorizationServer {
         }, server);
         this.#aheadMs = answer!.aheadMs ?? 0;
         const { status } = answer!;
-        if (!call.mayBeAbsent || !nobodyThere({ status })) throwForAnswer(answer!, call.what);
+        if (!call.mayBeAbsent || !nobodyThere({ status })) {
+          throwForAnswer(answer!, call.what, call.target?.name === "userinfo_endpoint");
+        }
         return answer!;
       } catch (error) {
         failure = answer === undefined ? asAuthError(error, call.what) : error;

@@ -125,8 +125,19 @@ test("OAuthClient reads the error of a WWW-Authenticate header (RFC 6750 §3)", 
       ],
       [403, "Bearer error=insufficient_scope", "client_rejected", "insufficient_scope", "scopes"],
       [401, 'DPoP algs="ES256", Bearer error="invalid_token"', "session_expired", "invalid_token"],
-      [401, 'Bearer realm="x"', "malformed_response", undefined, "without an OAuth error"],
-      [401, 'error="', "malformed_response", undefined],
+      // Any other 401 refuses the token too: Hydra has a word of its own, others have none.
+      [
+        401,
+        'Bearer error="request_unauthorized",error_description="Check your credentials."',
+        "session_expired",
+        "request_unauthorized",
+        "Sign in again: the userinfo endpoint of auth.fake.test answered 401 (Check your credentials).",
+      ],
+      [401, 'Bearer realm="x"', "session_expired", undefined, "Sign in again"],
+      [401, 'error="', "session_expired", undefined],
+      [401, 'Bearer error="insufficient_scope"', "client_rejected", "insufficient_scope"],
+      [400, 'Bearer realm="x"', "malformed_response", undefined, "without an OAuth error"],
+      [403, 'Bearer error="request_forbidden"', "client_rejected", "request_forbidden"],
     ] as const
   ) {
     const error = await failure(userinfoRefusing(status, challenge).userinfo(secret("AT")));

@@ -64,7 +64,6 @@ export type Feature =
   | "realms"
   | "reuse detection"
   | "revocation"
-  | "RFC 6750 errors"
   | "userinfo"
   | "userinfo refusal";
 
@@ -288,7 +287,6 @@ const KINDS: Readonly<Record<AuthServerName, Kind>> = {
       "JWT access tokens": "its access tokens are opaque",
       "key rotation": "it has one key for its life",
       realms: "one issuer",
-      "RFC 6750 errors": "its refusals are empty",
       "userinfo refusal": "its refusals are empty",
       "reuse detection": "a spent token is refused, and ends nothing",
     },
