@@ -137,11 +137,17 @@ test(
       assertEquals(commands.map((command) => command.split(" ")[0]), ["bun", "bun", "node"]);
       await install(world, file, program);
       for (const command of commands) {
-        const run = await runExample(file, world, { command: translated(command, world) });
+        const run = await runExample(file, world, {
+          command: translated(command, world),
+          typesCode: true,
+        });
         assertEquals(run.code, 0, `${command}: ${run.stderr}`);
       }
       const [, built = ""] = /--outfile (\S+)/.exec(commands[1]!) ?? [];
-      const run = await runExample(file, world, { command: [join(world.home, built)] });
+      const run = await runExample(file, world, {
+        command: [join(world.home, built)],
+        typesCode: true,
+      });
       assertEquals(run.code, 0, run.stderr);
       assertMatch(run.stdout, /^images\S+\.tif \d+$/m);
       assertEquals(images(world).length, 1);

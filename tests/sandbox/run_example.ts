@@ -203,6 +203,8 @@ export interface RunOptions {
   readonly args?: readonly string[];
   /** More variables of the environment. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** Whether a device's code is typed that stands below a plain address; default: a browser does it. */
+  readonly typesCode?: boolean;
   /** What is run in the place of the runtime with the example's file and flags. */
   readonly command?: readonly string[];
 }
@@ -272,11 +274,9 @@ export async function runExample(
   const texts = { stdout: "", stderr: "" };
   let approval: Promise<unknown> | undefined;
   // The address has the code in it, or it stands below.
-  const device = new RegExp(
-    `${
-      world.sandbox.environment.userAuthServer.replaceAll(".", "\\.")
-    }device(?:\\?user_code=\\S+(?=\\s)|\\s[^]*?\\b([A-Z]{4}-[A-Z]{4})\\b)`,
-  );
+  const page = `${world.sandbox.environment.userAuthServer.replaceAll(".", "\\.")}device`;
+  const below = options.typesCode ? "|\\s[^]*?\\b([A-Z]{4}-[A-Z]{4})\\b" : "";
+  const device = new RegExp(`${page}(?:\\?user_code=\\S+(?=\\s)${below})`);
   for (const stream of ["stdout", "stderr"] as const) {
     child[stream].setEncoding("utf8").on("data", (chunk: string) => {
       texts[stream] += chunk;
