@@ -86,7 +86,9 @@ export async function startEngine(name: EngineName): Promise<RunningEngine> {
   const port = await freePort();
   let command: string[];
   if (name === "Redis") {
-    const files = ["--dir", folder, "--save", "", "--appendonly", "yes"];
+    // By itself it answers up to two seconds before it writes, where a disk is slow.
+    const sure = ["--appendonly", "yes", "--appendfsync", "always"];
+    const files = ["--dir", folder, "--save", "", ...sure];
     command = ["redis-server", "--bind", "127.0.0.1", "--port", `${port}`, ...files];
   } else {
     const bin = postgresFolder()!;

@@ -74,10 +74,11 @@ for await (const line of createInterface({ input: process.stdin })) {
     const token = await auth.accessToken({ forceRefresh: line === "refresh" });
     console.log(JSON.stringify({ token: await fingerprint(token) }));
   } catch (error) {
-    const { code, message } = error instanceof AuthError
+    const { code, message, cause } = error instanceof AuthError
       ? error
-      : { code: "unexpected", message: String(error) };
-    console.log(JSON.stringify({ code, message }));
+      : { code: "unexpected", message: String(error), cause: undefined };
+    const shown = cause === undefined ? message : `${message} (${cause})`;
+    console.log(JSON.stringify({ code, message: shown }));
   }
 }
 process.exit(0);
