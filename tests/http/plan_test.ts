@@ -102,7 +102,7 @@ async function send(cell: Cell, id: string, server: FailingServer, closed: strin
   const session = new Session(auth, {
     maxRetries: RETRIES,
     requestsPerSecond: 0,
-    timeoutMs: failure === "time limit" ? 1_500 : 30_000,
+    timeoutMs: failure === "time limit" ? 4_000 : 30_000,
     clock: { now: () => Date.now(), sleep: () => Promise.resolve() },
     onEvent: (event) => events.push(event),
   });
