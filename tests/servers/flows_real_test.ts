@@ -393,7 +393,7 @@ check("a refused token: sign in again (RFC 6750)", ["app", "userinfo"], async (s
   const stored = (await storage.load(TOKEN_KEY))!;
   const [head, body, signature] = String(stored.access_token).split(".");
   const spoilt = signature === undefined
-    ? "spoilt"
+    ? "spoilt-access-token"
     : `${head}.${body}.${signature.split("").reverse().join("")}`;
   await storage.save(TOKEN_KEY, { ...stored, access_token: spoilt });
   const late = await sessionFor(server, "app", { storage });
