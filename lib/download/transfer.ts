@@ -12,7 +12,7 @@ import { AuthError, DownloadError } from "../errors.ts";
 import { readBody, retryAfterMs } from "../exchange.ts";
 import { apiError, tell } from "../http/failures.ts";
 import { planOf } from "../http/plan.ts";
-import { type Parts, partsOf, type SessionLike } from "../http/requester.ts";
+import { type Part, type Parts, partsOf, type SessionLike } from "../http/requester.ts";
 import { type Clock, runtime, systemClock } from "../runtime.ts";
 import type { DigestAlgorithm } from "./digest.ts";
 
@@ -181,7 +181,7 @@ export class Transfer {
         this.tell(true);
         return undefined;
       }
-      let step: ReadableStreamReadResult<Uint8Array>;
+      let step: Part;
       try {
         step = await body.reader.read(into);
       } catch (error) {

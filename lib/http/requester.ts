@@ -716,12 +716,17 @@ function tooLong({ origin, url }: Told, status: number): ApiError {
   return new ApiError(message, status, "", { url });
 }
 
+/** What a read gives; the standard's own type has no name in Bun's and Node's types. */
+export type Part =
+  | { readonly done: false; readonly value: Uint8Array }
+  | { readonly done: true; readonly value?: Uint8Array | undefined };
+
 /** Reads a body part by part: into memory that is handed over, if it is and the body can. */
 export interface Parts {
   /** Whether memory that is handed over is used. */
   readonly isByob?: boolean;
   /** Reads the next part; `into` is gone afterwards. */
-  read(into?: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>;
+  read(into?: Uint8Array): Promise<Part>;
   /** Lets the body go. */
   cancel(reason?: unknown): Promise<void>;
 }
@@ -767,7 +772,7 @@ function watched(
     watch.waiting();
     try {
       const request = "byobRequest" in controller ? controller.byobRequest : null;
-      const { done, value } = await new Promise<ReadableStreamReadResult<Uint8Array>>(
+      const { done, value } = await new Promise<Part>(
         (resolve, reject) => {
           abandon = reject;
           if (signal.aborted) reject(signal.reason);
