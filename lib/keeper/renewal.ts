@@ -157,8 +157,8 @@ export class Renewal {
       if (!isStore) throw error;
       return await this.#signInUnstored(failure, need);
     } finally {
-      // New tokens that no store has got are saved again soon, whatever kept them from it.
-      if (this.#unsaved !== undefined) this.#saveAgainSoon();
+      // A person's new tokens that no store has got are saved again soon, whatever kept them from it.
+      if (this.#unsaved !== undefined && !this.#session.isService) this.#saveAgainSoon();
     }
     throw new AuthError(
       "lock_timeout",
@@ -204,6 +204,7 @@ export class Renewal {
       if (lease.aborted) return false;
       // What a person's one-time token brought is used once it is stored.
       if (!session.isService) throw error;
+      this.#saveAgainSoon();
       this.#useUnstored(unsaved, typed(error));
       return true;
     }
