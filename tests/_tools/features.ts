@@ -27,12 +27,19 @@ export const FEATURES: readonly Feature[] = [
   { name: "encrypted state", tests: /^EncryptedStorage/ },
   { name: "edge function on `Deno.serve`", tests: /^examples\/edge_m2m_kv/ },
   { name: "one file by `bun build`", tests: /^examples\/bun_cli/ },
-  { name: "permissions", tests: /^permissions:|without any permission|without each of its flags/ },
+  {
+    name: "permissions",
+    tests:
+      /^permissions:|without any permission|without each of its flags|names the flag, and leaves no/,
+  },
 ];
 
 /** Reasons that tell nothing of what a runtime can do. */
 const CIRCUMSTANCES: readonly RegExp[] = [
   /is not installed|not on PATH|cannot be had|does not answer|does not say where/,
+  // What an example is written for, beside those that stand for a row.
+  /^examples\/(?!bun_cli|edge_m2m_kv)\w+\.ts is for |^the example is for |^Deno\.serve and Bun\.serve are/,
+  /keychain by itself|Deno has flags|cannot get denort|starts all runtimes/,
   /once|Deno's turn|is enough|Deno publishes|Deno finds|Bun and Node get the stand-ins/,
   /^needs root|can be another user|needs a privilege|no modes here|not a git repository|no script, which|terminal/,
   /^the store (has the five methods|leaves that)/,

@@ -102,9 +102,10 @@ async function missingDenort(): Promise<string | undefined> {
   } catch (error) {
     const { stderr = "" } = error as { stderr?: string };
     if (!stderr.includes("Setting up base binary")) return undefined;
-    return `deno compile cannot get denort, the base of what it makes: ${
-      /error sending.*$/m.exec(stderr)?.[0] ?? stderr
-    }`;
+    const why = /error sending.*$/m.exec(stderr)?.[0] ?? stderr;
+    return `deno compile cannot get denort, the base of what it makes (${
+      why.replaceAll(": ", ", ")
+    })`;
   } finally {
     await folder.remove();
   }
