@@ -145,7 +145,7 @@ function senderOf(client: RedisLike): RedisSend {
   if ("send" in client) return (command = "", ...words) => client.send(command, words);
   if (typeof client === "function") return client;
   throw new TypeError(
-    "Pass Bun.redis, a client of redis or ioredis, or a function to redisStore().",
+    "Pass a client of redis or ioredis, the built-in one, or a function to redisStore().",
   );
 }
 
@@ -192,7 +192,7 @@ function queryOf(client: SqlLike): SqlQuery {
     : client;
   if (typeof run !== "function") {
     throw new TypeError(
-      "Pass Bun.sql, one of postgres, a pool of pg, or a function to sqlStore().",
+      "Pass a client of postgres, a pool of pg, the built-in one, or a function to sqlStore().",
     );
   }
   return async (text, values) => {
