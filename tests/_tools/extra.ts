@@ -20,6 +20,7 @@ export const EXTRA: Readonly<Record<string, string>> = {
   "aws4fetch": "1.0.20",
   "esbuild": "0.28.1",
   "fast-check": "4.10.2",
+  "jsr": "0.14.3",
   "ioredis": "5.11.1",
   "ky": "2.1.0",
   "miniflare": "4.20260730.0",

@@ -1,11 +1,13 @@
 /**
  * The package as its users get it: published by the real `deno publish` to a registry of our own,
- * then installed into fresh folders by Deno, Bun and Node, type-checked, and signed in with.
+ * then installed into fresh folders by the README's own lines for Deno, Bun and Node, type-checked,
+ * and signed in with.
  *
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, symlink } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { test } from "../_support/harness.ts";
 import { EXTRA_FOLDER, missingExtra } from "../_tools/extra.ts";
@@ -40,7 +42,27 @@ async function program(runtime: "bun" | "node"): Promise<{ path?: string; missin
 const bun = await program("bun");
 const node = await program("node");
 const npm = onPath("npm");
+/** What the README's lines for Bun and Node start, directly or not. */
+const programs = {
+  ...(bun.path === undefined ? {} : { bun: bun.path }),
+  ...(node.path === undefined ? {} : { node: node.path }),
+};
 const noNode = node.missing ?? (npm === undefined ? "npm is not on PATH" : undefined);
+
+/** How the README's first words are started here. */
+const STARTS: Record<string, string[]> = {
+  deno: isDeno ? [Deno.execPath()] : [],
+  bunx: [bun.path ?? "bun", "x"],
+  npx: [npm?.replace(/npm$/, "npx") ?? "npx"],
+};
+
+/** The README's line that installs the package for a runtime. */
+function installLine(runtime: "Deno" | "Bun" | "Node"): string[] {
+  const text = readFileSync(`${ROOT}README.md`, "utf8").split("\n## Install")[1] ?? "";
+  const [, line = ""] = new RegExp(`^(\\w.*?) +# ${runtime}\\b`, "m").exec(text) ?? [];
+  const [first = "", ...rest] = line.split(" ");
+  return [...STARTS[first] ?? [], ...rest];
+}
 
 /** A program that signs in as a service account and calls an API. */
 const userProgram = (from: string, sandbox: Sandbox) => `
@@ -168,7 +190,7 @@ test(
         const { published, read, run, write } = consumer;
         const deno = Deno.execPath();
         await write("deno.json", "{}");
-        succeeded(await run(deno, "add", `jsr:${NAME}`));
+        succeeded(await run(...installLine("Deno")));
         assertEquals(JSON.parse(await read("deno.json")).imports, {
           [NAME]: `jsr:${NAME}@^${published.version}`,
         });
@@ -192,11 +214,21 @@ test(
   { ...TIMEOUT, skip: noNpm },
 );
 
-/** Makes a project as `npx jsr add` leaves it. */
-async function npmProject({ published, server, write }: Consumer, sandbox: Sandbox) {
+/** Makes a project that has the package by the README's line; the registry is the one here. */
+async function npmProject(
+  { folder, published, read, run, server, write }: Consumer,
+  sandbox: Sandbox,
+  runtime: "Bun" | "Node",
+) {
   await write(".npmrc", `@jsr:registry=${server.npmUrl}\n`);
-  const dependencies = { [NAME]: `npm:@jsr/planet-community__planet@^${published.version}` };
-  await write("package.json", JSON.stringify({ private: true, type: "module", dependencies }));
+  await write("package.json", JSON.stringify({ private: true, type: "module" }));
+  // `npx jsr` and `bunx jsr` take the program that is in the project before they fetch one.
+  await mkdir(`${folder}/node_modules/.bin`, { recursive: true });
+  await symlink(`${EXTRA_FOLDER}node_modules/jsr/dist/bin.js`, `${folder}/node_modules/.bin/jsr`);
+  succeeded(await run(...installLine(runtime)));
+  assertEquals(JSON.parse(await read("package.json")).dependencies, {
+    [NAME]: `npm:@jsr/planet-community__planet@^${published.version}`,
+  });
   await write("main.ts", userProgram(NAME, sandbox));
   await write("wrong.ts", wrongProgram(NAME));
   const compilerOptions = {
@@ -236,13 +268,12 @@ test(
   () =>
     withPackage("bun-project", (consumer) =>
       withSandbox(async (sandbox) => {
-        await npmProject(consumer, sandbox);
-        succeeded(await consumer.run(bun.path!, "install"));
+        await npmProject(consumer, sandbox, "Bun");
         assertEquals(installed(consumer.folder), INSTALLED);
         worked(await consumer.run(bun.path!, "run", "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
-      })),
-  { ...TIMEOUT, skip: bun.missing },
+      }), programs),
+  { ...TIMEOUT, skip: bun.missing ?? missingExtra("jsr") },
 );
 
 test(
@@ -250,13 +281,12 @@ test(
   () =>
     withPackage("node-project", (consumer) =>
       withSandbox(async (sandbox) => {
-        await npmProject(consumer, sandbox);
-        succeeded(await consumer.run(npm!, "install", "--no-audit", "--no-fund"));
+        await npmProject(consumer, sandbox, "Node");
         assertEquals(installed(consumer.folder), INSTALLED);
         worked(await consumer.run(node.path!, "main.ts"), consumer, sandbox);
         askedForNothingElse(consumer);
-      })),
-  { ...TIMEOUT, skip: noNode },
+      }), programs),
+  { ...TIMEOUT, skip: noNode ?? missingExtra("jsr") },
 );
 
 test(
@@ -264,9 +294,8 @@ test(
   () =>
     withPackage("tsc-project", (consumer) =>
       withSandbox(async (sandbox) => {
-        await npmProject(consumer, sandbox);
-        succeeded(await consumer.run(npm!, "install", "--no-audit", "--no-fund"));
+        await npmProject(consumer, sandbox, "Node");
         await checkByTsc(consumer);
-      })),
+      }), programs),
   { ...TIMEOUT, skip: noNode ?? missingExtra("typescript") },
 );

@@ -7,9 +7,10 @@
  * @module
  */
 import { rmSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, realpath, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
+import process from "node:process";
 import { copyRepository } from "./clone.ts";
 import { type CommandResult, runCommand } from "./command.ts";
 import { type JsrServer, startJsrServer } from "./jsr_server.ts";
@@ -88,19 +89,27 @@ export interface Consumer {
   read(name: string): Promise<string>;
 }
 
-/** Runs `body` in an empty folder, with empty caches, and with the package in a registry. */
+/**
+ * Runs `body` in an empty folder, with empty caches, and with the package in a registry. What it
+ * starts finds `programs`, given by name and path, before those of PATH.
+ */
 export async function withPackage(
   name: string,
   body: (consumer: Consumer) => Promise<void>,
+  programs: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const ready = await (published ??= publish());
   const server = await startJsrServer(ready.registry);
   try {
     const folder = join(ready.scratch, name);
     await mkdir(folder);
+    const bin = join(ready.scratch, `${name}-bin`);
+    await mkdir(bin);
+    for (const [called, path] of Object.entries(programs)) await symlink(path, join(bin, called));
     const caches = join(ready.scratch, `${name}-caches`);
     const env = {
       JSR_URL: server.url,
+      PATH: [bin, process.env.PATH].join(delimiter),
       DENO_DIR: join(caches, "deno"),
       BUN_INSTALL_CACHE_DIR: join(caches, "bun"),
       npm_config_cache: join(caches, "npm"),
