@@ -71,7 +71,9 @@ function page(content: string, status = 200, cookies: string[] = []): Response {
     "referrer-policy": "same-origin",
   });
   for (const one of cookies) headers.append("set-cookie", one);
-  const html = `<!doctype html><html lang="en"><title>My searches</title>${content}</html>`;
+  const html = '<!doctype html><html lang="en"><title>My searches</title>' +
+    '<meta name="viewport" content="width=device-width">' +
+    `<meta name="color-scheme" content="light dark">${content}</html>`;
   return new Response(html, { status, headers });
 }
 
@@ -82,7 +84,10 @@ function redirect(location: string, cookies: string[]): Response {
   return new Response(null, { status: 303, headers });
 }
 
-const INVITATION = '<h1>My searches</h1><p><a href="/sign-in">Sign in with Planet</a></p>';
+/** The page of those who are not signed in, and what there is to say to them. */
+const invitation = (message?: string) =>
+  `<h1>My searches</h1>${message === undefined ? "" : `<p>${escape(message)}</p>`}` +
+  '<p><a href="/sign-in">Sign in with Planet</a></p>';
 
 /** Makes the handler; it fits Deno.serve and Bun.serve. */
 export function webLogin(options: WebLogin): (request: Request) => Promise<Response> {
@@ -109,7 +114,7 @@ export function webLogin(options: WebLogin): (request: Request) => Promise<Respo
   async function home(request: Request): Promise<Response> {
     const value = readCookie(request, SESSION);
     const auth = value && await authFor(value);
-    if (!auth || !await auth.isInitialized()) return page(INVITATION);
+    if (!auth || !await auth.isInitialized()) return page(invitation());
     const user = await store.load(`.planet/${auth.profileName}/user.json`);
     const names: string[] = [];
     for await (const search of new Planet(new Session(auth)).data.listSearches({ limit: 5 })) {
@@ -138,7 +143,7 @@ export function webLogin(options: WebLogin): (request: Request) => Promise<Respo
     const begun = readCookie(request, LOGIN);
     const key = begun && `.planet/${await nameFor(begun)}/login_request.json`;
     const kept = key && await store.load(key);
-    if (!kept) return page("<p>This sign-in has expired.</p>" + INVITATION, 400);
+    if (!kept) return page(invitation("This sign-in has expired."), 400);
     const value = random();
     const auth = await authFor(value);
     await auth.authCodeUserLoginComplete(kept as AuthorizationRequest, request);
@@ -174,7 +179,7 @@ export function webLogin(options: WebLogin): (request: Request) => Promise<Respo
     } catch (error) {
       // What these errors say is meant for people, and holds no secret.
       if (!(error instanceof AuthError)) throw error;
-      return page(`<p>${escape(error.message)}</p>${INVITATION}`, 400);
+      return page(invitation(error.message), 400);
     }
   };
 }

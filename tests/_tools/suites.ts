@@ -220,11 +220,14 @@ async function nodeWorld(
   return { node, env: { NODE_OPTIONS, PATH } };
 }
 
-/** Runs `files` on one runtime, its lines marked if asked. A suite that ran nothing has failed. */
+/**
+ * Runs `files` on one runtime, in as many processes as `parts` says; `mark` is what the lines of
+ * each begin with. A suite that ran nothing has failed.
+ */
 export async function runSuite(
   runtime: Runtime,
   files: string[],
-  label?: string,
+  { mark, parts = 1 }: { mark?: (part: number) => string; parts?: number } = {},
 ): Promise<SuiteResult> {
   const start = await locate(runtime);
   if (typeof start === "string") {
@@ -235,16 +238,33 @@ export async function runSuite(
   const node = await locate("node");
   const world = typeof node === "string" ? undefined : await nodeWorld(node);
   const own = runtime === "node" && world !== undefined;
-  const { code, output } = await run(
-    testCommand(runtime, own ? [world.node] : start, files),
-    {
-      ...(label === undefined ? {} : { label }),
-      env: own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" },
-    },
+  const env = own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" };
+  const runPart = async (
+    part: string[],
+    index: number,
+  ): Promise<Counts & { reasons: string[] }> => {
+    const { code, output } = await run(
+      testCommand(runtime, own ? [world.node] : start, part),
+      { ...(mark === undefined ? {} : { label: mark(index + 1) }), env },
+    );
+    const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
+    const nothing = counts.passed + counts.failed + counts.skipped === 0;
+    if (counts.failed === 0 && (code !== 0 || nothing)) counts.failed = 1;
+    const reasons = [...output.matchAll(/^(?:# )?SKIPPED (.+)$/gm)].map((found) => found[1] ?? "");
+    return { ...counts, reasons };
+  };
+  // Neighbours take alike long, so they go to different processes.
+  const shares = Array.from(
+    { length: Math.min(parts, files.length) },
+    (_, index) => files.filter((_, place) => place % parts === index),
   );
-  const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
-  const nothing = counts.passed + counts.failed + counts.skipped === 0;
-  if (counts.failed === 0 && (code !== 0 || nothing)) counts.failed = 1;
-  const reasons = [...output.matchAll(/^(?:# )?SKIPPED (.+)$/gm)].map((found) => found[1] ?? "");
-  return { runtime, ...counts, reasons };
+  const results = await Promise.all(shares.map(runPart));
+  const sum = (of: keyof Counts) => results.reduce((total, counts) => total + counts[of], 0);
+  return {
+    runtime,
+    passed: sum("passed"),
+    failed: sum("failed"),
+    skipped: sum("skipped"),
+    reasons: results.flatMap(({ reasons }) => reasons),
+  };
 }

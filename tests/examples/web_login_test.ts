@@ -11,7 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "../_support/harness.ts";
 import { type Page, withBrowser } from "../browser/_chromium.ts";
-import { noBrowser } from "../browser/_program.ts";
+import { noBrowser, picture } from "../browser/_program.ts";
 import { signIn } from "../sandbox/person.ts";
 import {
   exampleCommand,
@@ -199,6 +199,16 @@ async function signInAs(page: Page, origin: string, login: string): Promise<void
   await page.waitForURL(new RegExp(`^${origin}/$`));
 }
 
+/** Takes pictures of a page, which then stands on a phone's width. */
+async function look(page: Page, name: string): Promise<void> {
+  await picture(page, name);
+  await page.setViewportSize({ width: 360, height: 640 });
+  assertEquals(await page.evaluate("document.documentElement.scrollWidth"), 360);
+  await page.emulateMedia({ colorScheme: "dark" });
+  // The text of a page that knows the dark.
+  assertEquals(await page.evaluate("getComputedStyle(document.body).color"), "rgb(255, 255, 255)");
+}
+
 test(
   "examples/web_login: two people in Chromium at once; neither sees the other's, signing out ends one",
   async () => {
@@ -211,9 +221,13 @@ test(
           assertEquals(await page.evaluate("document.cookie"), "", "No script reads the cookie.");
           assert(!/code=|state=/.test(page.url()));
         }
+        await look(bob, "web-signed-in");
         await alice.click("button");
         await alice.waitForURL(new RegExp(`^${origin}/$`));
         assertMatch(await alice.innerText("body"), /Sign in with Planet/);
+        await look(alice, "web-sign-in");
+        assertEquals((await alice.goto(`${origin}/callback?code=none&state=none`))!.status(), 400);
+        await look(alice, "web-expired");
         await bob.goto(origin);
         assertMatch(await bob.innerText("body"), /Signed in as bob\./);
       })

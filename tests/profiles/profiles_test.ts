@@ -13,7 +13,7 @@ import {
 import { readClient } from "../../lib/profiles/client_file.ts";
 import type { JsonObject } from "../../lib/storage/objects.ts";
 import { secret } from "../_support/canaries.ts";
-import { fakeClock } from "../_support/fake_clock.ts";
+import { fakeClock, impatiently } from "../_support/fake_clock.ts";
 import { type FakeServer, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
 import { tempFolder } from "../_support/temp_folder.ts";
@@ -214,15 +214,18 @@ test("Auth.fromProfile() takes redirect_uri where the code is pasted, local_redi
     });
     const auth = await Auth.fromProfile("apart", options);
     let shown: URL | undefined;
-    await auth.userLogin({
-      allowOpenBrowser,
-      allowTtyPrompt: true,
-      ui: {
-        show: (text) => shown ??= new URL(/https:\S+/.exec(text)![0]),
-        openBrowser: () => Promise.resolve(true),
-        readLine: () => Promise.resolve(secret("the-code")),
-      },
-    });
+    // Where a browser opened, the prompt is shown later.
+    await impatiently(() =>
+      auth.userLogin({
+        allowOpenBrowser,
+        allowTtyPrompt: true,
+        ui: {
+          show: (text) => shown ??= new URL(/https:\S+/.exec(text)![0]),
+          openBrowser: () => Promise.resolve(true),
+          readLine: () => Promise.resolve(secret("the-code")),
+        },
+      })
+    );
     const asked = shown!.searchParams;
     assertEquals(asked.get("organization"), "org");
     const redirect = asked.get("redirect_uri")!;

@@ -14,6 +14,7 @@ import type { LoginUI } from "../../lib/terminal/ui.ts";
 import { TokenSet } from "../../lib/token.ts";
 import { secret } from "../_support/canaries.ts";
 import { freePort } from "../_support/free_port.ts";
+import { impatiently } from "../_support/fake_clock.ts";
 import { test } from "../_support/harness.ts";
 import {
   comeBack,
@@ -36,18 +37,6 @@ function world(
   const login = new SignIn(session).userLogin(screen.options);
   login.catch(() => {});
   return { ...screen, login, redeemed: server.redeemed, session };
-}
-
-/** Runs `body` while the waits of 30 seconds end at once. */
-async function impatiently<T>(body: () => Promise<T>): Promise<T> {
-  const { setTimeout } = globalThis;
-  const fast = (run: () => void, ms?: number) => setTimeout(run, ms === 30_000 ? 0 : ms);
-  globalThis.setTimeout = fast as unknown as typeof setTimeout;
-  try {
-    return await body();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-  }
 }
 
 test("userLogin() shows the page, opens it, redeems what is heard, and says who signed in where", async () => {

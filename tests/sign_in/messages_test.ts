@@ -15,7 +15,7 @@ import { OAuthClient } from "../../lib/oauth/client.ts";
 import { readHidden, Screen } from "../../lib/terminal/screen.ts";
 import { systemClock } from "../../lib/runtime.ts";
 import { secret } from "../_support/canaries.ts";
-import { fakeClock } from "../_support/fake_clock.ts";
+import { fakeClock, impatiently } from "../_support/fake_clock.ts";
 import {
   FakeResponse,
   type FakeServer,
@@ -81,18 +81,6 @@ const showOnly: LoginOptions = { ui: { show: () => {} } };
 /** Signs in by device code where the token endpoint says this. */
 const device = (token: FakeServerOptions["token"] & object, more: FakeServerOptions = {}) => () =>
   world("device", { token, ...more }).auth.userLogin(showOnly);
-
-/** Runs `body` with no patience: time limits of the library pass at once. */
-async function impatiently<T>(body: () => Promise<T>): Promise<T> {
-  const { setTimeout } = globalThis;
-  const fast = (run: () => void, ms?: number) => setTimeout(run, ms === 30_000 ? 0 : ms);
-  globalThis.setTimeout = fast as unknown as typeof setTimeout;
-  try {
-    return await body();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-  }
-}
 
 /** How a person meets each code. */
 const SCENES: Record<string, () => Promise<unknown>> = {

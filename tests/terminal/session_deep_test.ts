@@ -96,82 +96,109 @@ test(
   options,
 );
 
-test("terminal: bold on a terminal, nothing of it with NO_COLOR", async () => {
-  for (const [env, name] of [[{}, "colour"], [{ NO_COLOR: "1" }, "no-colour"]] as const) {
-    await session(name, { env: { ...env, LOGIN_FLOW: "device" } }, async (window) => {
-      await window.until(/Waiting/);
-      const escapes = window.look({ colours: true }).includes("\x1b[");
-      assertEquals(escapes, name === "colour");
-      assertMatch(window.look(), /[█▀▄]{5}/);
-      window.press("C-c");
-      await assertRestored(window, 130);
-    });
-  }
-}, options);
+for (const [columns, rows] of [[80, 24], [200, 50]] as const) {
+  const size = `${columns}x${rows}`;
+  const at = { columns, rows };
 
-test(
-  "terminal: piped output is plain lines on stderr, and stdout is the program's alone",
-  async () => {
-    const folder = `${RECORDS}piped`;
-    rmSync(folder, { recursive: true, force: true });
-    const line = `mkdir -p ${folder}; {} 2>${folder}/stderr | cat >${folder}/stdout`;
-    await session("piped", { line }, async (window) => {
-      const read = (name: string) => {
-        try {
-          return readFileSync(`${folder}/${name}`, "utf8");
-        } catch {
-          return "";
-        }
-      };
-      const limit = Date.now() + 20_000;
-      while (!PAGE.test(read("stderr")) && Date.now() < limit) {
-        await new Promise((resolve) => setTimeout(resolve, 40));
-      }
-      await deny(PAGE.exec(read("stderr"))![0]);
-      await window.until(/EXIT 0/);
-      assertEquals(read("stdout"), "RESULT access_denied\n");
-      assert(
-        !NOT_PLAIN.test(read("stderr")),
-        "Something in it is no plain line.",
+  test(`terminal of ${size}: bold, and nothing of it with NO_COLOR`, async () => {
+    for (const [env, name] of [[{}, "colour"], [{ NO_COLOR: "1" }, "no-colour"]] as const) {
+      await session(
+        `${name}-${size}`,
+        { ...at, env: { ...env, LOGIN_FLOW: "device" } },
+        async (window) => {
+          await window.until(/Waiting/);
+          const escapes = window.look({ colours: true }).includes("\x1b[");
+          assertEquals(escapes, name === "colour");
+          assertEquals(/[█▀▄]{5}/.test(window.look()), rows === 50);
+          window.press("C-c");
+          await assertRestored(window, 130);
+        },
       );
-    });
-  },
-  options,
-);
-
-test(
-  "terminal: without one, and without a browser, the login fails at once and shows nothing",
-  async () => {
-    for (const [name, env] of [["nobody", {}], ["nobody-ssh", { LOGIN_BROWSER: "yes" }]] as const) {
-      const folder = `${RECORDS}${name}`;
-      rmSync(folder, { recursive: true, force: true });
-      const files = `</dev/null 2>${folder}/stderr >${folder}/stdout`;
-      const line = `mkdir -p ${folder}; {} ${files}; cat ${folder}/stdout`;
-      for (const flow of ["code", "device"]) {
-        const before = Date.now();
-        await session(name, { line, env: { ...env, LOGIN_FLOW: flow } }, async (window) => {
-          await window.until(/RESULT unsupported_runtime/);
-          assert(Date.now() - before < 15_000);
-          assertMatch(readFileSync(`${folder}/stderr`, "utf8"), /^Run this in a terminal, .*\.\n$/);
-        });
-      }
     }
-  },
-  options,
-);
+  }, options);
 
-test("terminal: with stdout in a file, the question is on stderr and can be answered", async () => {
-  const file = `${RECORDS}stdout.txt`;
-  rmSync(file, { force: true });
-  await session("stdout", { line: `mkdir -p ${RECORDS}; {} >${file}` }, async (window) => {
-    const [url] = await window.until(PAGE);
-    await window.until(PROMPT);
-    window.type((await signIn(url, { deliver: false })).callback!.href);
-    window.press("Enter");
-    await assertRestored(window, 0);
-    assertEquals(readFileSync(file, "utf8"), "RESULT signed in\n");
-  });
-}, options);
+  test(
+    `terminal of ${size}: piped output is plain lines on stderr, and stdout is the program's alone`,
+    async () => {
+      const folder = `${RECORDS}piped-${size}`;
+      rmSync(folder, { recursive: true, force: true });
+      const line = `mkdir -p ${folder}; {} 2>${folder}/stderr | cat >${folder}/stdout`;
+      await session(`piped-${size}`, { ...at, line }, async (window) => {
+        const read = (name: string) => {
+          try {
+            return readFileSync(`${folder}/${name}`, "utf8");
+          } catch {
+            return "";
+          }
+        };
+        const limit = Date.now() + 20_000;
+        while (!PAGE.test(read("stderr")) && Date.now() < limit) {
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+        await deny(PAGE.exec(read("stderr"))![0]);
+        await window.until(/EXIT 0/);
+        assertEquals(read("stdout"), "RESULT access_denied\n");
+        assert(
+          !NOT_PLAIN.test(read("stderr")),
+          "Something in it is no plain line.",
+        );
+      });
+    },
+    options,
+  );
+
+  test(
+    `terminal of ${size}: without one, and without a browser, the login fails at once and shows nothing`,
+    async () => {
+      for (
+        const [who, env] of [["nobody", {}], ["nobody-ssh", { LOGIN_BROWSER: "yes" }]] as const
+      ) {
+        const name = `${who}-${size}`;
+        const folder = `${RECORDS}${name}`;
+        rmSync(folder, { recursive: true, force: true });
+        const files = `</dev/null 2>${folder}/stderr >${folder}/stdout`;
+        const line = `mkdir -p ${folder}; {} ${files}; cat ${folder}/stdout`;
+        for (const flow of ["code", "device"]) {
+          const before = Date.now();
+          await session(
+            name,
+            { ...at, line, env: { ...env, LOGIN_FLOW: flow } },
+            async (window) => {
+              await window.until(/RESULT unsupported_runtime/);
+              assert(Date.now() - before < 15_000);
+              assertMatch(
+                readFileSync(`${folder}/stderr`, "utf8"),
+                /^Run this in a terminal, .*\.\n$/,
+              );
+            },
+          );
+        }
+      }
+    },
+    options,
+  );
+
+  test(
+    `terminal of ${size}: with stdout in a file, the question on stderr can be answered`,
+    async () => {
+      const file = `${RECORDS}stdout-${size}.txt`;
+      rmSync(file, { force: true });
+      await session(
+        `stdout-${size}`,
+        { ...at, line: `mkdir -p ${RECORDS}; {} >${file}` },
+        async (window) => {
+          const [url] = await window.until(PAGE);
+          await window.until(PROMPT);
+          window.type((await signIn(url, { deliver: false })).callback!.href);
+          window.press("Enter");
+          await assertRestored(window, 0);
+          assertEquals(readFileSync(file, "utf8"), "RESULT signed in\n");
+        },
+      );
+    },
+    options,
+  );
+}
 
 test("terminal: where no browser can open, the person is told why and what to do", async () => {
   const env = { LOGIN_BROWSER: "yes", SSH_CONNECTION: "1" };
