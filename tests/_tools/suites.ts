@@ -200,7 +200,14 @@ function testCommand(runtime: Runtime, start: string[], files: string[]): string
     case "bun":
       return [...start, "test", "--timeout", "120000", ...paths];
     case "node":
-      return [...start, "--test", "--test-reporter=tap", ...paths];
+      // One process for all files, as under Bun: to start one for each takes as long as the tests.
+      return [
+        ...start,
+        "--test",
+        "--experimental-test-isolation=none",
+        "--test-reporter=tap",
+        ...paths,
+      ];
   }
 }
 

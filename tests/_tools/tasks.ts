@@ -48,7 +48,7 @@ function report(results: readonly SuiteResult[]): void {
 }
 
 /** Processes of a runtime in the quick suite: Deno's turn also starts what is started once for all. */
-const PARTS: Readonly<Record<Runtime, number>> = { deno: 3, bun: 1, node: 1 };
+const PARTS: Readonly<Record<Runtime, number>> = { deno: 3, bun: 2, node: 2 };
 
 /** Runs the tests; the answer is the exit code. */
 async function test(args: readonly string[], deep: boolean): Promise<number> {
@@ -59,18 +59,22 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
     console.log(`No test files${names.length ? ` for ${names.join(", ")}` : ""}: nothing ran.`);
     return names.length === 0 && deep ? 0 : 1;
   }
-  // Quick tests mostly wait, for each other's processes too: the runtimes run side by side. Deep ones
-  // want the machine for themselves.
   const results: SuiteResult[] = [];
-  const sideBySide = !deep && runtimes.length > 1;
-  for (const runtime of sideBySide ? [] : runtimes) results.push(await runSuite(runtime, files));
-  if (sideBySide) {
-    const marked = (runtime: Runtime) => {
-      const parts = PARTS[runtime];
-      const name = (part: number) => parts === 1 ? runtime : `${runtime} ${part}`;
-      return runSuite(runtime, files, { mark: (part) => `${name(part).padEnd(6)} | `, parts });
-    };
-    results.push(...await Promise.all(runtimes.map(marked)));
+  // Tests mostly wait, for each other's processes too: the runtimes run side by side. Deno's deep ones,
+  // which start the others' processes by the dozen, want the machine for themselves.
+  const marked = (runtime: Runtime) => {
+    const parts = deep ? 1 : PARTS[runtime];
+    const name = (part: number) => parts === 1 ? runtime : `${runtime} ${part}`;
+    return runSuite(runtime, files, { mark: (part) => `${name(part).padEnd(6)} | `, parts });
+  };
+  const first = runtimes.filter((runtime) => !deep || runtime === "deno");
+  const then = runtimes.filter((runtime) => !first.includes(runtime));
+  for (const group of [first, then]) {
+    results.push(
+      ...await Promise.all(
+        group.map((runtime) => runtimes.length > 1 ? marked(runtime) : runSuite(runtime, files)),
+      ),
+    );
   }
   report(results);
   const faults = names.length > 0 || deep

@@ -162,7 +162,7 @@ const WEAKNESSES: readonly [what: string, ...evidence: Evidence[]][] = [
   ]],
   ["prompts go to standard output", [
     "terminal/session_deep_test.ts",
-    "terminal: piped output is plain lines on stderr, and stdout is the program's alone",
+    "terminal of ${size}: piped output is plain lines on stderr, and stdout is the program's alone",
   ]],
   ["no logout", [
     "auth_test.ts",
