@@ -22,6 +22,8 @@ export interface TestOptions {
   foreign?: boolean | undefined;
   /** Which rules of `watch.ts` the test breaks on purpose, where, and why. */
   breaks?: readonly Break[] | undefined;
+  /** Told how the test ended, what the watch found included. */
+  ended?: ((passed: boolean) => void) | undefined;
 }
 
 /** The calls of Deno that are used here. */
@@ -61,16 +63,24 @@ async function bounded(fn: () => void | Promise<void>, timeoutMs: number): Promi
  * @param name The symbol, the behaviour, the rule.
  * @param fn The test.
  * @param options `skip` says why it cannot run here; `timeoutMs` bounds it; `breaks` names the
- *   rules of the watch that it breaks.
+ *   rules of the watch that it breaks; `ended` is told how it ended.
  */
 export function test(
   name: string,
   fn: () => void | Promise<void>,
   options: TestOptions = {},
 ): void {
-  const { breaks, foreign = false, skip, timeoutMs = 60_000 } = options;
+  const { breaks, ended, foreign = false, skip, timeoutMs = 60_000 } = options;
   if (skip !== undefined) console.log(`SKIPPED ${name}: ${skip}`);
-  const body = () => watched(() => bounded(fn, timeoutMs), breaks);
+  const body = async () => {
+    let passed = false;
+    try {
+      await watched(() => bounded(fn, timeoutMs), breaks);
+      passed = true;
+    } finally {
+      ended?.(passed);
+    }
+  };
   if (deno) {
     deno.test({
       name,

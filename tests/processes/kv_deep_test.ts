@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { type KvLike, KvStorage } from "../../mod.ts";
-import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import {
   type KvServer,
@@ -13,7 +12,7 @@ import {
 } from "../_support/kv.ts";
 import { assertAuthError } from "../_support/store_contract.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
-import { type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
+import { holdFirstRenewal, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
 import {
   availableRuntimes,
   onceIsEnough,
@@ -116,24 +115,11 @@ for (const [where, count, on, options] of PLACES) {
       withKv(where, async ({ session, storage, start }) => {
         await session.signIn(storage);
         await session.expire(storage);
-        const asked = Promise.withResolvers<void>();
-        const goOn = Promise.withResolvers<void>();
-        let requests = 0;
-        session.sandbox.settings.fault = async ({ kind }) => {
-          if (kind !== "token" || ++requests > 1) return undefined;
-          asked.resolve();
-          await goOn.promise;
-          const late = {
-            access_token: secret("late"),
-            refresh_token: secret("late"),
-            token_type: "Bearer",
-          };
-          return { status: 200, body: { ...late, expires_in: 3600 } };
-        };
+        const { asked, goOn } = holdFirstRenewal(session.sandbox);
         const [late, other] = await start(2, "user", on.slice(0, 1));
         try {
           const lateOutcome = late!.ask();
-          await asked.promise;
+          await asked;
           sendSignal(late!.child, "SIGSTOP");
           const since = performance.now();
           const outcome = await other!.ask();
@@ -141,12 +127,12 @@ for (const [where, count, on, options] of PLACES) {
           assertEquals(outcome.code, undefined, outcome.message);
           assert(waited > 9_000 && waited < 13_000, `${waited} ms`);
           const stored = await storage.load(TOKEN_KEY);
-          goOn.resolve();
+          goOn();
           sendSignal(late!.child, "SIGCONT");
           assertEquals((await lateOutcome).token, outcome.token, "the late one adopts");
           assertEquals(await storage.load(TOKEN_KEY), stored);
         } finally {
-          goOn.resolve();
+          goOn();
         }
       }),
     options,

@@ -4,10 +4,15 @@ import { join } from "node:path";
 import process from "node:process";
 import { DemoStorage } from "../../examples/_demo_storage.ts";
 import { Auth, AuthError } from "../../mod.ts";
-import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import type { ExampleRuntime } from "../sandbox/run_example.ts";
-import { PROFILE, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
+import {
+  holdFirstRenewal,
+  PROFILE,
+  type SharedSession,
+  sharedSession,
+  TOKEN_KEY,
+} from "./session.ts";
 import {
   availableRuntimes,
   onceIsEnough as skip,
@@ -156,34 +161,21 @@ async function stopHolderBeyondItsLease(runtime: ExampleRuntime): Promise<void> 
   const session = await sharedSession();
   await session.signIn();
   await session.expire();
-  const asked = Promise.withResolvers<void>();
-  const goOn = Promise.withResolvers<void>();
-  let requests = 0;
-  session.sandbox.settings.fault = async ({ kind }) => {
-    if (kind !== "token" || ++requests > 1) return undefined;
-    asked.resolve();
-    await goOn.promise;
-    const late = {
-      access_token: secret("late"),
-      refresh_token: secret("late"),
-      token_type: "Bearer",
-    };
-    return { status: 200, body: { ...late, expires_in: 3600 } };
-  };
+  const { asked, goOn } = holdFirstRenewal(session.sandbox);
   const [late, other] = await startWorkers(2, session.user, [runtime]);
   try {
     const lateOutcome = late!.ask();
-    await asked.promise;
+    await asked;
     sendSignal(late!.child, "SIGSTOP");
     const outcome = await other!.ask();
     assertEquals(outcome.code, undefined, outcome.message);
     const stored = await session.storage.load(TOKEN_KEY);
-    goOn.resolve();
+    goOn();
     sendSignal(late!.child, "SIGCONT");
     assertEquals((await lateOutcome).token, outcome.token, "the late one adopts");
     assertEquals(await session.storage.load(TOKEN_KEY), stored);
   } finally {
-    goOn.resolve();
+    goOn();
     await Promise.all([late, other].map((worker) => worker!.kill()));
     await session.close();
   }

@@ -77,3 +77,26 @@ export async function sharedSession(options: SandboxOptions = {}): Promise<Share
     },
   };
 }
+
+/**
+ * Holds the first token request back from when it has been `asked` until it may `goOn`, and answers it
+ * then with tokens that come too late.
+ */
+export function holdFirstRenewal(
+  { settings }: Sandbox,
+): { asked: Promise<void>; goOn: () => void } {
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  let requests = 0;
+  settings.fault = async ({ kind }) => {
+    if (kind !== "token" || ++requests > 1) return undefined;
+    asked.resolve();
+    await goOn.promise;
+    const [access_token, refresh_token] = [secret("late"), secret("late")];
+    return {
+      status: 200,
+      body: { access_token, refresh_token, token_type: "Bearer", expires_in: 3600 },
+    };
+  };
+  return { asked: asked.promise, goOn: goOn.resolve };
+}

@@ -4,7 +4,6 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { SharedStorage } from "../../mod.ts";
-import { secret } from "../_support/canaries.ts";
 import {
   CLIENTS,
   type EngineName,
@@ -16,7 +15,7 @@ import {
   startProxy,
 } from "../_support/engines.ts";
 import { test } from "../_support/harness.ts";
-import { type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
+import { holdFirstRenewal, type SharedSession, sharedSession, TOKEN_KEY } from "./session.ts";
 import { COUNT_KEY } from "./shared.ts";
 import {
   availableRuntimes,
@@ -145,25 +144,12 @@ test(
         onEach(async ({ session, storage, start, proxy }, name) => {
           await session.signIn(storage);
           await session.expire(storage);
-          const asked = Promise.withResolvers<void>();
-          const goOn = Promise.withResolvers<void>();
-          let requests = 0;
-          session.sandbox.settings.fault = async ({ kind }) => {
-            if (kind !== "token" || ++requests > 1) return undefined;
-            asked.resolve();
-            await goOn.promise;
-            const late = {
-              access_token: secret("late"),
-              refresh_token: secret("late"),
-              token_type: "Bearer",
-            };
-            return { status: 200, body: { ...late, expires_in: 3600 } };
-          };
+          const { asked, goOn } = holdFirstRenewal(session.sandbox);
           const [late] = await start(1, "user", "proxy");
           const others = await start(3, "user");
           try {
             const lateOutcome = late!.ask();
-            await asked.promise;
+            await asked;
             if (fate === "killed") await late!.kill();
             else if (fate === "stopped") sendSignal(late!.child, "SIGSTOP");
             else proxy.hold(true);
@@ -172,7 +158,7 @@ test(
             const waited = Math.round(performance.now() - since);
             assert(waited > 8_500, `${waited} ms`);
             const stored = await storage.load(TOKEN_KEY);
-            goOn.resolve();
+            goOn();
             if (fate === "stopped") sendSignal(late!.child, "SIGCONT");
             else proxy.hold(false);
             const { code, token } = await lateOutcome;
@@ -181,7 +167,7 @@ test(
             assertEquals(await storage.load(TOKEN_KEY), stored);
             console.log(`holder over ${name} ${fate}: the others after ${waited} ms`);
           } finally {
-            goOn.resolve();
+            goOn();
           }
         })
       ),
