@@ -67,6 +67,9 @@ function isReplayable(body: RequestInit["body"]): boolean {
     body instanceof FormData || body instanceof URLSearchParams;
 }
 
+/** Requests by their signals: under Node, a signal stops following the caller's once its request is gone. */
+const requestsOf = new WeakMap<AbortSignal, readonly Request[]>();
+
 /** Splits a `Request` into a URL and an init; its body is read, so that it can be repeated. */
 export async function takeApart(
   input: Request,
@@ -76,6 +79,7 @@ export async function takeApart(
   const isOwn = isReplayable(init.body);
   const request = new Request(input, isOwn ? init : { ...init, ...HALF });
   const { headers, method, redirect, signal, url } = request;
+  requestsOf.set(signal, [input, request]);
   const parts: RequestInit = { ...init, headers, method, redirect, signal };
   if (request.body !== null) parts.body = isOwn ? await request.arrayBuffer() : request.body;
   return [url, parts];

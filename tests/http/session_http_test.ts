@@ -23,6 +23,7 @@ import { secret } from "../_support/canaries.ts";
 import { fakeClock } from "../_support/fake_clock.ts";
 import { FakeResponse, fakeServer } from "../_support/fake_server.ts";
 import { test } from "../_support/harness.ts";
+import { heapMiB } from "../resources/_counters.ts";
 import { type Handler, listen } from "../sandbox/http_server.ts";
 
 /** Runs a test against servers on loopback. */
@@ -385,3 +386,23 @@ test("errors of another copy of this package are known as what they are", async 
   });
   assertEquals(await session.request("GET", "/x").catch((error) => error), auth);
 });
+
+for (const entry of ["session.fetch", "auth.fetch"]) {
+  test(`${entry}(): the signal of a Request that nobody keeps aborts, after the garbage is collected too`, async () => {
+    const arrived = Promise.withResolvers<void>();
+    const silent: Handler = (request) => request.resume().on("end", () => arrived.resolve());
+    await withServers([silent], async (origin) => {
+      const auth = Auth.fromKey(secret("key"), { allowedOrigins: [origin] });
+      const session = new Session(auth, { maxRetries: 0 });
+      const controller = new AbortController();
+      const send = entry === "auth.fetch" ? auth.fetch : session.fetch.bind(session);
+      const init = { method: "POST", body: "text", signal: controller.signal };
+      const outcome = send(new Request(`${origin}/silent`, init)).catch((error) => error);
+      await arrived.promise;
+      await heapMiB();
+      const enough = new Error("enough");
+      controller.abort(enough);
+      assertEquals(await outcome, enough);
+    });
+  });
+}
