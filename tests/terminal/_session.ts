@@ -84,7 +84,9 @@ export async function oneWindow(
 
 /** The page that the program shows. */
 export const PAGE = /http:\/\/127\.0\.0\.1:\d+\/auth\?\S+/;
-/** Its question. */
+/** The question, on one line or above it, and the time that is left. */
+export const ASKED = /(?:[Pp]aste the code, or the address|^> )[\s\S]*left\]/m;
+/** The question in a wide window, which is one line. */
 export const PROMPT = /paste the code, or the address .*left\]/;
 
 /** The terminal is as it was: keys echo, lines are lines, Ctrl-C is a signal; the next line is whole. */

@@ -16,6 +16,7 @@ import { writeBrowser } from "../sandbox/browser.ts";
 import { approveDevice, signIn } from "../sandbox/person.ts";
 import { withSandbox } from "../sandbox/sandbox.ts";
 import {
+  ASKED,
   assertRestored,
   here,
   KEYBOARD,
@@ -27,8 +28,6 @@ import {
 } from "./_session.ts";
 import type { Window } from "./_tmux.ts";
 
-/** The question, on one line or above it, and the time that is left. */
-const ASKED = /(?:[Pp]aste the code, or the address|^> )[\s\S]*left\]/m;
 const SIZES = [[80, 24], [200, 50]] as const;
 
 /** What a window shows, as one line. */

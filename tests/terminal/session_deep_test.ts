@@ -9,7 +9,16 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readFileSync, rmSync } from "node:fs";
 import { test } from "../_support/harness.ts";
 import { approveDevice, deny, signIn } from "../sandbox/person.ts";
-import { assertRestored, here, KEYBOARD, PAGE, PROMPT, session, skipOn } from "./_session.ts";
+import {
+  ASKED,
+  assertRestored,
+  here,
+  KEYBOARD,
+  PAGE,
+  PROMPT,
+  session,
+  skipOn,
+} from "./_session.ts";
 import { RECORDS } from "./_tmux.ts";
 
 // deno-lint-ignore no-control-regex
@@ -188,7 +197,7 @@ for (const [columns, rows] of [[80, 24], [200, 50]] as const) {
         { ...at, line: `mkdir -p ${RECORDS}; {} >${file}` },
         async (window) => {
           const [url] = await window.until(PAGE);
-          await window.until(PROMPT);
+          await window.until(ASKED);
           window.type((await signIn(url, { deliver: false })).callback!.href);
           window.press("Enter");
           await assertRestored(window, 0);
