@@ -58,6 +58,25 @@ export function testFiles(kind: TestKind, names: readonly string[] = []): string
     );
 }
 
+/** Tests that do next to nothing but wait, for minutes. */
+const WAITS = /\/transfers_deep_test\.ts$/;
+
+/** Processes of a runtime in the quick suite: Deno's turn also starts what is started once for all. */
+const PROCESSES: Readonly<Record<Runtime, number>> = { deno: 3, bun: 2, node: 2 };
+
+/** Files by the process that is to run them: what only waits beside the rest, quick ones dealt out. */
+export function sharesOf(runtime: Runtime, files: readonly string[]): string[][] {
+  const isDeep = files.some((file) => file.endsWith("_deep_test.ts"));
+  const shares = isDeep
+    ? [files.filter((file) => !WAITS.test(file)), files.filter((file) => WAITS.test(file))]
+    // Neighbours take alike long, so they go to different processes.
+    : Array.from(
+      { length: PROCESSES[runtime] },
+      (_, index) => files.filter((_, place) => place % PROCESSES[runtime] === index),
+    );
+  return shares.filter((share) => share.length > 0);
+}
+
 /** Runs a command, shows its output (with a `label`: in whole lines that begin with it) and returns it. */
 export async function run(
   command: readonly string[],
@@ -228,31 +247,31 @@ async function nodeWorld(
 }
 
 /**
- * Runs `files` on one runtime, in as many processes as `parts` says; `mark` is what the lines of
- * each begin with. A suite that ran nothing has failed.
+ * Runs test files on one runtime, each share in a process of its own; `mark` is what the lines of each
+ * begin with. A share that ran nothing has failed.
  */
 export async function runSuite(
   runtime: Runtime,
-  files: string[],
-  { mark, parts = 1 }: { mark?: (part: number) => string; parts?: number } = {},
+  shares: readonly string[][],
+  mark?: (share: number) => string,
 ): Promise<SuiteResult> {
   const start = await locate(runtime);
   if (typeof start === "string") {
     return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
   }
-  console.log(`\n=== ${runtime}: ${files.length} files`);
+  console.log(`\n=== ${runtime}: ${shares.flat().length} files`);
   // Tests that start processes of every runtime find the same Node, wherever they run.
   const node = await locate("node");
   const world = typeof node === "string" ? undefined : await nodeWorld(node);
   const own = runtime === "node" && world !== undefined;
   const env = own ? world.env : { PATH: world?.env.PATH ?? Deno.env.get("PATH") ?? "" };
-  const runPart = async (
-    part: string[],
+  const runShare = async (
+    files: string[],
     index: number,
   ): Promise<Counts & { reasons: string[] }> => {
     const { code, output } = await run(
-      testCommand(runtime, own ? [world.node] : start, part),
-      { ...(mark === undefined ? {} : { label: mark(index + 1) }), env },
+      testCommand(runtime, own ? [world.node] : start, files),
+      { ...(mark === undefined ? {} : { label: mark(index) }), env },
     );
     const counts = readCounts(runtime, output) ?? { passed: 0, failed: 0, skipped: 0 };
     const nothing = counts.passed + counts.failed + counts.skipped === 0;
@@ -260,12 +279,7 @@ export async function runSuite(
     const reasons = [...output.matchAll(/^(?:# )?SKIPPED (.+)$/gm)].map((found) => found[1] ?? "");
     return { ...counts, reasons };
   };
-  // Neighbours take alike long, so they go to different processes.
-  const shares = Array.from(
-    { length: Math.min(parts, files.length) },
-    (_, index) => files.filter((_, place) => place % parts === index),
-  );
-  const results = await Promise.all(shares.map(runPart));
+  const results = await Promise.all(shares.map(runShare));
   const sum = (of: keyof Counts) => results.reduce((total, counts) => total + counts[of], 0);
   return {
     runtime,

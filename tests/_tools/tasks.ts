@@ -17,7 +17,15 @@ import { differences } from "./features.ts";
 import { MOTO_PACKAGES, PYTHON_BIN, PYTHON_FOLDER, PYTHON_PACKAGES } from "./python.ts";
 import { LINKS_CONFIG, prepare, ROOT, writeNodeModules } from "./links.ts";
 import { installServers } from "./servers.ts";
-import { run, runSuite, type Runtime, RUNTIMES, type SuiteResult, testFiles } from "./suites.ts";
+import {
+  run,
+  runSuite,
+  type Runtime,
+  RUNTIMES,
+  sharesOf,
+  type SuiteResult,
+  testFiles,
+} from "./suites.ts";
 
 const CONFIG = ["--config", LINKS_CONFIG];
 
@@ -47,9 +55,6 @@ function report(results: readonly SuiteResult[]): void {
   }
 }
 
-/** Processes of a runtime in the quick suite: Deno's turn also starts what is started once for all. */
-const PARTS: Readonly<Record<Runtime, number>> = { deno: 3, bun: 2, node: 2 };
-
 /** Runs the tests; the answer is the exit code. */
 async function test(args: readonly string[], deep: boolean): Promise<number> {
   const { names, runtimes } = readArguments(args);
@@ -62,20 +67,15 @@ async function test(args: readonly string[], deep: boolean): Promise<number> {
   const results: SuiteResult[] = [];
   // Tests mostly wait, for each other's processes too: the runtimes run side by side. Deno's deep ones,
   // which start the others' processes by the dozen, want the machine for themselves.
-  const marked = (runtime: Runtime) => {
-    const parts = deep ? 1 : PARTS[runtime];
-    const name = (part: number) => parts === 1 ? runtime : `${runtime} ${part}`;
-    return runSuite(runtime, files, { mark: (part) => `${name(part).padEnd(6)} | `, parts });
+  const start = (runtime: Runtime) => {
+    const shares = sharesOf(runtime, files);
+    if (runtimes.length === 1 && shares.length === 1) return runSuite(runtime, shares);
+    const name = (share: number) => shares.length === 1 ? runtime : `${runtime} ${share + 1}`;
+    return runSuite(runtime, shares, (share) => `${name(share).padEnd(6)} | `);
   };
   const first = runtimes.filter((runtime) => !deep || runtime === "deno");
   const then = runtimes.filter((runtime) => !first.includes(runtime));
-  for (const group of [first, then]) {
-    results.push(
-      ...await Promise.all(
-        group.map((runtime) => runtimes.length > 1 ? marked(runtime) : runSuite(runtime, files)),
-      ),
-    );
-  }
+  for (const group of [first, then]) results.push(...await Promise.all(group.map(start)));
   report(results);
   const faults = names.length > 0 || deep
     ? []

@@ -78,7 +78,7 @@ export async function testServers(
     fs.writeFileSync(`${root}servers.json`, JSON.stringify(started.map(({ server }) => server)));
     Deno.env.set(RUN_VARIABLE, root);
     const results: SuiteResult[] = [];
-    for (const runtime of runtimes) results.push(await runSuite(runtime, files));
+    for (const runtime of runtimes) results.push(await runSuite(runtime, [files]));
     const lines = fs.existsSync(`${root}outcomes`)
       ? fs.readFileSync(`${root}outcomes`, "utf8").trim().split("\n")
       : [];
