@@ -58,6 +58,8 @@ export function testFiles(kind: TestKind, names: readonly string[] = []): string
     );
 }
 
+const isDeep = (files: readonly string[]) => files.some((file) => file.endsWith("_deep_test.ts"));
+
 /** Tests that do next to nothing but wait, for minutes. */
 const WAITS = /\/transfers_deep_test\.ts$/;
 
@@ -66,8 +68,7 @@ const PROCESSES: Readonly<Record<Runtime, number>> = { deno: 3, bun: 2, node: 2 
 
 /** Files by the process that is to run them: what only waits beside the rest, quick ones dealt out. */
 export function sharesOf(runtime: Runtime, files: readonly string[]): string[][] {
-  const isDeep = files.some((file) => file.endsWith("_deep_test.ts"));
-  const shares = isDeep
+  const shares = isDeep(files)
     ? [files.filter((file) => !WAITS.test(file)), files.filter((file) => WAITS.test(file))]
     // Neighbours take alike long, so they go to different processes.
     : Array.from(
@@ -219,11 +220,12 @@ function testCommand(runtime: Runtime, start: string[], files: string[]): string
     case "bun":
       return [...start, "test", "--timeout", "120000", ...paths];
     case "node":
-      // One process for all files, as under Bun: to start one for each takes as long as the tests.
+      // One process for all quick files, as under Bun: to start one for each takes as long as the
+      // tests. Deep ones measure memory, each file in its own.
       return [
         ...start,
         "--test",
-        "--experimental-test-isolation=none",
+        ...(isDeep(files) ? [] : ["--experimental-test-isolation=none"]),
         "--test-reporter=tap",
         ...paths,
       ];
