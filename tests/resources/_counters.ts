@@ -7,22 +7,26 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 
-/** Runs the garbage collector where one can be had, and tells the heap in MiB. */
-export async function heapMiB(): Promise<number> {
+/** The garbage collector, where one can be had. */
+export async function garbageCollector(): Promise<(() => void) | undefined> {
   const { Bun, gc } = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
-  let collect = gc ?? (Bun && (() => Bun.gc(true)));
-  if (collect === undefined) {
-    try {
-      const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
-        import("node:v8"),
-        import("node:vm"),
-      ]);
-      setFlagsFromString("--expose-gc");
-      collect = runInNewContext("gc") as () => void;
-    } catch {
-      // Without it the heap is as large as it was left.
-    }
+  if (gc !== undefined) return gc;
+  if (Bun !== undefined) return () => Bun.gc(true);
+  try {
+    const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
+      import("node:v8"),
+      import("node:vm"),
+    ]);
+    setFlagsFromString("--expose-gc");
+    return runInNewContext("gc") as () => void;
+  } catch {
+    return undefined;
   }
+}
+
+/** Collects garbage, and tells the heap in MiB. */
+export async function heapMiB(): Promise<number> {
+  const collect = await garbageCollector();
   for (let times = 0; times < 2; times++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
     collect?.();

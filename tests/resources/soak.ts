@@ -13,6 +13,7 @@
  * @module
  */
 
+import { garbageCollector } from "./_counters.ts";
 import process from "node:process";
 import { Auth, AuthError, MemoryStorage, Session } from "../../mod.ts";
 import { approveDevice } from "../sandbox/person.ts";
@@ -38,8 +39,10 @@ export interface SoakReport {
   readonly memoryMiB: readonly [first: number, last: number];
 }
 
+const collect = await garbageCollector();
+
 function memoryMiB(): number {
-  (globalThis as { gc?: () => void }).gc?.();
+  collect?.();
   return process.memoryUsage().heapUsed / (1 << 20);
 }
 
