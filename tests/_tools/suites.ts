@@ -37,6 +37,8 @@ export interface SuiteResult extends Counts {
   missing?: string;
   /** Names and reasons of the skipped tests. */
   reasons: string[];
+  /** What was printed of the failed tests. */
+  failures: string[];
 }
 
 /** What a test file needs: nothing, time (`_deep_test.ts`), or servers of others (`_real_test.ts`). */
@@ -203,6 +205,19 @@ export function readCounts(runtime: Runtime, output: string): Counts | undefined
   return { passed, failed, skipped: skipped ?? 0 };
 }
 
+/** What a runtime printed of the tests that failed; the end of its output where it names none. */
+export function readFailures(runtime: Runtime, output: string): string[] {
+  const [...found] = output.matchAll(
+    {
+      deno: /^ ERRORS\s*\n([\s\S]*?)^ FAILURES/gm,
+      bun: /^((?:(?!\((?:pass|fail|skip)\)).*\n){0,40}\(fail\) .*)$/gm,
+      node: /^\s*(not ok [\s\S]*?^\s*\.\.\.)$/gm,
+    }[runtime],
+  );
+  const texts = found.map(([, text = ""]) => text.trim());
+  return texts.length > 0 ? texts : [output.trim().split("\n").slice(-40).join("\n")];
+}
+
 function testCommand(runtime: Runtime, start: string[], files: string[]): string[] {
   const paths = files.map((file) => `./${file}`);
   switch (runtime) {
@@ -259,7 +274,7 @@ export async function runSuite(
 ): Promise<SuiteResult> {
   const start = await locate(runtime);
   if (typeof start === "string") {
-    return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], missing: start };
+    return { runtime, passed: 0, failed: 0, skipped: 0, reasons: [], failures: [], missing: start };
   }
   console.log(`\n=== ${runtime}: ${shares.flat().length} files`);
   // Tests that start processes of every runtime find the same Node, wherever they run.
@@ -270,7 +285,7 @@ export async function runSuite(
   const runShare = async (
     files: string[],
     index: number,
-  ): Promise<Counts & { reasons: string[] }> => {
+  ): Promise<Counts & { reasons: string[]; failures: string[] }> => {
     const { code, output } = await run(
       testCommand(runtime, own ? [world.node] : start, files),
       { ...(mark === undefined ? {} : { label: mark(index) }), env },
@@ -279,7 +294,7 @@ export async function runSuite(
     const nothing = counts.passed + counts.failed + counts.skipped === 0;
     if (counts.failed === 0 && (code !== 0 || nothing)) counts.failed = 1;
     const reasons = [...output.matchAll(/^(?:# )?SKIPPED (.+)$/gm)].map((found) => found[1] ?? "");
-    return { ...counts, reasons };
+    return { ...counts, reasons, failures: counts.failed > 0 ? readFailures(runtime, output) : [] };
   };
   const results = await Promise.all(shares.map(runShare));
   const sum = (of: keyof Counts) => results.reduce((total, counts) => total + counts[of], 0);
@@ -289,5 +304,6 @@ export async function runSuite(
     failed: sum("failed"),
     skipped: sum("skipped"),
     reasons: results.flatMap(({ reasons }) => reasons),
+    failures: results.flatMap(({ failures }) => failures),
   };
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { test } from "../_support/harness.ts";
-import { readCounts, testFiles } from "./suites.ts";
+import { readCounts, readFailures, RUNTIMES, testFiles } from "./suites.ts";
 
 test("readCounts() reads the summary of Deno, steps and ignored tests too", () => {
   const output = "ok | 1 passed | 0 failed\nFAILED | 11 passed (3 steps) | 2 failed | 4 ignored";
@@ -26,6 +26,24 @@ test("readCounts() takes a run without a summary for no run", () => {
   assertEquals(readCounts("deno", "error: Type checking failed."), undefined);
   assertEquals(readCounts("bun", "panic: 3 passengers"), undefined);
   assertEquals(readCounts("node", ""), undefined);
+});
+
+test("readFailures() gives what the runtimes say of a failed test, and of no other", () => {
+  const outputs = {
+    deno: "a ... ok (1ms)\nb ... FAILED (1ms)\n\n ERRORS \n\nb => ./x.ts:3\nerror: why\n\n" +
+      " FAILURES \n\nb => ./x.ts:3\n\nFAILED | 1 passed | 1 failed",
+    bun: "(pass) a [1ms]\n3 | assert(false)\nerror: why\n(fail) b [1ms]\n\n 1 pass\n 1 fail\n",
+    node: "ok 1 - a\n  ---\n  ...\nnot ok 2 - b\n  ---\n  error: 'why'\n  ...\n1..2\n# fail 1\n",
+  };
+  for (const runtime of RUNTIMES) {
+    const [failure = "", ...others] = readFailures(runtime, outputs[runtime]);
+    assertEquals(others, []);
+    assertMatch(failure, /\bb\b[\s\S]*why|why[\s\S]*\bb\b/);
+    assert(!/\ba\b|pass/.test(failure), failure);
+  }
+  assertEquals(readFailures("deno", "error: Type checking failed."), [
+    "error: Type checking failed.",
+  ]);
 });
 
 test("testFiles() keeps deep files out, unless they are asked for or named", () => {

@@ -40,9 +40,12 @@ function readArguments(args: readonly string[]): { names: string[]; runtimes: Ru
   return { names, runtimes: asked.length > 0 ? asked : [...RUNTIMES] };
 }
 
-/** Prints why tests were skipped, and the counts of each runtime. */
+/** Prints what failed once more, why tests were skipped, and the counts of each runtime. */
 function report(results: readonly SuiteResult[]): void {
   console.log("");
+  for (const { runtime, failures } of results) {
+    for (const failure of failures) console.log(`=== failed on ${runtime}\n${failure}\n===`);
+  }
   for (const { runtime, reasons } of results) {
     for (const reason of reasons) console.log(`${runtime} skipped: ${reason}`);
   }
@@ -151,10 +154,11 @@ export function checks(): Record<string, string[]> {
   return {
     fmt: ["fmt", "--check", ...CONFIG, ...code, ...text],
     lint: ["lint", ...CONFIG, ...code],
-    check: ["check", ...CONFIG, ...code],
+    check: ["check", "--quiet", ...CONFIG, ...code],
     doc: ["doc", "--lint", ...CONFIG, "mod.ts"],
     examples: [
       "check",
+      "--quiet",
       "--doc-only",
       ...CONFIG,
       ...there("mod.ts", "lib", "README.md", "examples"),
