@@ -32,6 +32,10 @@ export interface Seen {
   status: number;
   /** Bytes of the body that were sent. */
   sent: number;
+  /** Bytes of the body that the program was handed, where `sessionFor()` counts them. */
+  read: number;
+  /** Called as more of them were. */
+  onRead?: () => void;
 }
 
 /** What a storage has and how it behaves; changed while it runs. */
@@ -59,8 +63,11 @@ export interface Behaviour {
     seen: Seen,
     index: number,
   ) => { status: number; headers?: string[]; body?: string } | undefined;
-  /** How long the last bytes have to arrive before a break, in milliseconds. */
-  breakMs: number;
+  /**
+   * How long the last bytes have to arrive before a break, in milliseconds; default: until the program was
+   * handed them, since what nobody has read yet may be lost with the connection.
+   */
+  breakMs?: number;
   /** Bytes in a second; 0: no limit. */
   rate: number;
   /** Called as bytes of a body were sent. */
@@ -82,6 +89,40 @@ export interface Storage extends Behaviour {
 /** A time long ago, as `Last-Modified` has it. */
 export const LONG_AGO = "Tue, 01 Apr 2025 10:00:00 GMT";
 
+/** Header with the number of the request that is answered. */
+const INDEX = "x-request-index";
+
+/** The requests of the storages that run, by their origins. */
+const storages = new Map<string, readonly Seen[]>();
+
+/** `fetch` that counts for a storage what the program is handed of a body. */
+async function countingFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const response = await fetch(input, init);
+  const one = storages.get(new URL(response.url).origin)?.[Number(response.headers.get(INDEX))];
+  if (one === undefined || response.body === null) return response;
+  const { body } = response;
+  const getReader = body.getReader.bind(body) as (options?: unknown) => Reader;
+  const counted = (options?: unknown) => {
+    const reader = getReader(options);
+    const read = reader.read.bind(reader);
+    reader.read = async (view) => {
+      const part = await read(view);
+      one.read += part.value?.byteLength ?? 0;
+      one.onRead?.();
+      return part;
+    };
+    return reader;
+  };
+  return Object.defineProperty(response, "body", {
+    value: Object.assign(body, { getReader: counted }),
+  });
+}
+
+/** Either kind of reader. */
+interface Reader {
+  read(view?: Uint8Array): Promise<{ value?: Uint8Array | undefined; done: boolean }>;
+}
+
 /** Starts a storage. */
 export async function startStorage(given: Partial<Behaviour> = {}): Promise<Storage> {
   const sockets = new Set<Socket>();
@@ -95,7 +136,6 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
     headers: {},
     breaks: [],
     rate: 0,
-    breakMs: 20,
     ...given,
   };
   storage.breaks = [...storage.breaks];
@@ -109,6 +149,13 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
         resolve(!error);
       });
     });
+  /** Waits until the program was handed all that was sent, or is gone. */
+  const handedOut = (socket: Socket, one: Seen) =>
+    new Promise<void>((resolve) => {
+      socket.once("close", () => resolve());
+      one.onRead = () => one.read >= one.sent && resolve();
+      one.onRead();
+    });
   const serve = async (socket: Socket, head: string) => {
     const [first = "", ...lines] = head.split("\r\n");
     const path = first.split(" ")[1] ?? "";
@@ -117,7 +164,7 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
         line,
       ) => [line.split(":")[0]!.toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]),
     );
-    const one: Seen = { path, headers, status: 0, sent: 0 };
+    const one: Seen = { path, headers, status: 0, sent: 0, read: 0 };
     const index = seen.push(one) - 1;
     const other = storage.answer?.(one, index);
     if (other !== undefined) {
@@ -141,6 +188,7 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
     const out = [
       `HTTP/1.1 ${one.status} X`,
       `date: ${new Date().toUTCString()}`,
+      `${INDEX}: ${index}`,
     ];
     if (etag !== undefined) out.push(`etag: ${etag}`);
     if (lastModified !== undefined) out.push(`last-modified: ${lastModified}`);
@@ -176,8 +224,9 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
     }
     if (broken !== undefined && end < body.length) {
       if (broken.how === "stall") return;
-      // What is under way is lost with a reset; and Bun drops what nobody has read yet.
-      await new Promise((resolve) => setTimeout(resolve, storage.breakMs));
+      if (storage.breakMs !== undefined || gzip) {
+        await new Promise((resolve) => setTimeout(resolve, storage.breakMs ?? 20));
+      } else await handedOut(socket, one);
       return broken.how === "end" ? void socket.end() : void socket.resetAndDestroy();
     }
     if (framing === "chunked") await write(socket, "0\r\n\r\n");
@@ -198,12 +247,15 @@ export async function startStorage(given: Partial<Behaviour> = {}): Promise<Stor
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  storages.set(origin, seen);
   return Object.defineProperties(storage as Storage, {
-    origin: { value: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    origin: { value: origin },
     seen: { value: seen },
     sent: { get: () => seen.reduce((sum, one) => sum + one.sent, 0) },
     close: {
       value: async () => {
+        storages.delete(origin);
         for (const socket of sockets) socket.destroy();
         await new Promise((resolve) => server.close(resolve));
       },
@@ -217,7 +269,7 @@ export const QUICK = { now: () => Date.now(), sleep: () => Promise.resolve() };
 /** A session whose key goes to `trusted` alone. */
 export function sessionFor(trusted: string, more: SessionHttpOptions = {}): Session {
   noteServers({ authorization: [], api: [trusted] });
-  const auth = Auth.fromKey(secret("key"), { allowedOrigins: [trusted] });
+  const auth = Auth.fromKey(secret("key"), { allowedOrigins: [trusted], fetch: countingFetch });
   return new Session(auth, { clock: QUICK, requestsPerSecond: 0, maxRetries: 1, ...more });
 }
 
