@@ -5,7 +5,7 @@
  * deno task bench [--quick] [--write] [ROW…]
  * ```
  *
- * `--quick` ends within two minutes. `--write` puts the table into `README.md` beside this file.
+ * `--quick` ends within two minutes. `--write` puts the tables into `README.md` beside this file.
  * ROW narrows the run to the rows whose names begin so. See `README.md` for the method.
  *
  * @module
@@ -22,14 +22,22 @@ import { startWorld } from "./world.ts";
 const README = fileURLToPath(new URL("README.md", import.meta.url));
 const [BEGIN, END] = ["<!-- table: begin -->", "<!-- table: end -->"];
 
-function table(results: readonly Result[]): string {
-  const lines = ["| what | where | measured | target | holds | floor and peers, same run |"];
-  lines.push("| --- | --- | --- | --- | --- | --- |");
-  for (const { what, where, found, target, holds, others } of results) {
-    const mark = holds === undefined ? "" : holds ? "yes" : "**no**";
-    lines.push(`| ${what} | ${where} | ${found} | ${target} | ${mark} | ${others} |`);
+/** A heading and a table for each thing that was measured; below it the others of the same run. */
+function tables(results: readonly Result[]): string {
+  const lines: string[] = [];
+  for (const what of new Set(results.map((result) => result.what))) {
+    const rows = results.filter((result) => result.what === what);
+    lines.push(`### ${what[0]!.toUpperCase()}${what.slice(1)}`, "");
+    lines.push("| where | measured | target | holds |", "| --- | --- | --- | --- |");
+    for (const { found, holds, target, where } of rows) {
+      const mark = holds === undefined ? "" : holds ? "yes" : "**no**";
+      lines.push(`| ${where} | ${found} | ${target} | ${mark} |`);
+    }
+    lines.push("");
+    for (const { others, where } of rows) if (others !== "") lines.push(`- ${where}: ${others}`);
+    if (lines.at(-1) !== "") lines.push("");
   }
-  return lines.join("\n");
+  return lines.join("\n").trimEnd();
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -63,7 +71,7 @@ async function main(args: readonly string[]): Promise<number> {
       Math.round(os.totalmem() / 2 ** 30)
     } GiB. ${versions}. Peers: ${peers}.`,
     "",
-    table(results),
+    tables(results),
   ].join("\n");
   console.log(`\n${text}\n\n${Math.round((performance.now() - since) / 1000)} s`);
   if (args.includes("--write")) {

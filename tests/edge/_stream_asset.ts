@@ -28,6 +28,7 @@ export async function inWorkerd(
     const isolate = await startIsolate({
       worker: "examples/edge_stream_asset.ts",
       r2Buckets: ["IMAGES"],
+      inspectorPort: 0,
       bindings: {
         PL_CLIENT_ID: clientId,
         PL_CLIENT_SECRET: clientSecret,

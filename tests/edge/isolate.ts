@@ -5,7 +5,7 @@
  *
  * Lines of JSON: the first one in is {@linkcode IsolateOptions}, the first one out has the address.
  * Each further line in names a KV namespace and a key; the line out is the value, or what is known of
- * it in a bucket, or workerd's memory. The end of the input ends it.
+ * it in a bucket, or how much memory was used. The end of the input ends it.
  *
  * @module
  */
@@ -21,6 +21,8 @@ import { isOfRuntime, type IsolateOptions, modulesOf, ROOT } from "./workerd.ts"
 interface Miniflare {
   /** Where it listens. */
   readonly ready: Promise<URL>;
+  /** Where it can be inspected, by the Chrome DevTools Protocol. */
+  getInspectorURL(): Promise<URL>;
   /** A KV namespace that is bound. */
   getKVNamespace(name: string): Promise<{ get(key: string): Promise<string | null> }>;
   /** A bucket that is bound. */
@@ -102,9 +104,38 @@ function peakMemory(): number {
   return Math.max(...peaks) * 1024;
 }
 
+/** What V8 holds for an isolate, in bytes. */
+interface HeapUsage {
+  readonly usedSize: number;
+  readonly embedderHeapUsedSize: number;
+  readonly backingStorageSize: number;
+}
+
+/** Watches the memory of the worker's own isolate, its buffers among it; the most so far, in bytes. */
+async function watchWorker(isolate: Miniflare): Promise<() => number> {
+  const { host } = await isolate.getInspectorURL();
+  const socket = new WebSocket(`ws://${host}/core:user:`);
+  let most = 0;
+  const ask = () => socket.send('{"id":1,"method":"Runtime.getHeapUsage"}');
+  socket.onmessage = ({ data }) => {
+    const { result } = JSON.parse(data) as { result?: HeapUsage };
+    if (result === undefined) return;
+    const { backingStorageSize, embedderHeapUsedSize, usedSize } = result;
+    most = Math.max(most, usedSize + embedderHeapUsedSize + backingStorageSize);
+    setTimeout(ask, 20);
+  };
+  await new Promise<void>((resolve, reject) => {
+    socket.onopen = () => resolve();
+    socket.onerror = () => reject(new Error("The worker cannot be inspected."));
+  });
+  ask();
+  return () => most;
+}
+
 const lines = createInterface({ input: process.stdin });
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
 let isolate: Miniflare | undefined;
+let workerMemory: Promise<() => number> | undefined;
 for await (const line of lines) {
   if (isolate === undefined) {
     isolate = start(JSON.parse(line));
@@ -113,7 +144,8 @@ for await (const line of lines) {
   }
   const [namespace, key, kind] = JSON.parse(line);
   if (kind === "memory") {
-    say(peakMemory());
+    workerMemory ??= watchWorker(isolate);
+    say({ process: peakMemory(), worker: (await workerMemory)() });
     continue;
   }
   if (kind === "bucket") {

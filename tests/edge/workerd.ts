@@ -21,8 +21,11 @@ export interface Isolate {
   get(namespace: string, key: string): Promise<string | null>;
   /** What lies in a bucket that is bound: its size and SHA-256, in hexadecimal digits. */
   inBucket(bucket: string, key: string): Promise<{ size: number; sha256: string } | null>;
-  /** The most memory that workerd has had so far, in bytes; 0 where Linux does not tell it. */
-  peakMemory(): Promise<number>;
+  /**
+   * The most memory so far, in bytes: that of workerd's process, 0 where Linux does not tell it; and of
+   * the worker's own isolate, its buffers and garbage among it, from the first call on.
+   */
+  peakMemory(): Promise<{ process: number; worker: number }>;
   /** Stops workerd. */
   dispose(): Promise<void>;
 }
@@ -68,6 +71,8 @@ export interface IsolateOptions {
   durableObjects?: Record<string, { className: string; useSQLite: boolean }>;
   /** Folder in which Durable Objects outlive the isolate. */
   durableObjectsPersist?: string;
+  /** Port of 127.0.0.1 where it can be inspected, which `peakMemory()` needs; 0 means any. */
+  inspectorPort?: number;
   /** Folder in which buckets outlive the isolate. */
   r2Persist?: string;
   /** File with the worker as one bundle, in place of the modules one by one. */
