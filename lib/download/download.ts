@@ -12,6 +12,7 @@
 import { AuthError, ClientError, DownloadError, PlanetError } from "../errors.ts";
 import type { SessionLike } from "../http/requester.ts";
 import { openFiles } from "../storage/file.ts";
+import type { HeldFileLock } from "../storage/file_lock.ts";
 import type { OpenFile } from "../storage/files.ts";
 import { fileErrorCode } from "../storage/objects.ts";
 import type { Digest, DigestAlgorithm } from "./digest.ts";
@@ -364,7 +365,7 @@ class FileDownload {
     const { files, join, makeFolders, present, removeLeftovers, takeFileLock } = this.#tools;
     const { directory, segments } = this.#place;
     const { signal } = this.#options;
-    let lock: Awaited<ReturnType<typeof takeFileLock>> | undefined;
+    let lock: HeldFileLock | undefined;
     try {
       signal?.throwIfAborted();
       if (segments === undefined) await transfer.open();
@@ -403,8 +404,16 @@ class FileDownload {
       transfer.close();
       await this.#writing.catch(() => {});
       this.#file?.close();
+      if (lock !== undefined) await this.#tidy(lock).catch(() => {});
       await lock?.release();
     }
+  }
+
+  /** Takes a part away in which nothing is to be gone on with. */
+  async #tidy(lock: HeldFileLock): Promise<void> {
+    const { files, present } = this.#tools;
+    const left = await present(() => files.lookAt(this.#part));
+    if (left?.isFile && left.size === 0) await lock.remove(this.#part);
   }
 
   get #part(): string {

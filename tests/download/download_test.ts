@@ -430,6 +430,23 @@ test("files and folders have the modes that the umask leaves", async () => {
   });
 });
 
+test("a download that fails before its first byte leaves nothing; a part of an earlier run stays", () =>
+  withStorage({}, async ({ folder, save, storage }) => {
+    const filename = "a.tif";
+    storage.answer = () => ({ status: 404 });
+    await assertRejects(() => save({ filename }), ApiError);
+    assertEquals(await readdir(folder), []);
+    delete storage.answer;
+    storage.breaks = [{ after: 100_000, how: "end" }];
+    await fails("incomplete", save({ filename, maxResumes: 0 }));
+    storage.answer = () => ({ status: 404 });
+    await assertRejects(() => save({ filename }), ApiError);
+    assertEquals((await readdir(folder)).sort(), ["a.tif.part", "a.tif.part.json"]);
+    delete storage.answer;
+    const { bytes, resumed } = await save({ filename });
+    assertEquals([bytes, resumed, storage.sent], [SIZE, true, SIZE]);
+  }));
+
 test("an abort ends a download at once with its reason, also amid a stall; the part stays", () =>
   withStorage(
     { breaks: [{ after: 100_000, how: "stall" }] },
