@@ -71,6 +71,8 @@ export interface Fault {
   readonly expect: (flow: Flow) => Expected | undefined;
   /** Whether it is in the quick share. */
   readonly quick?: boolean;
+  /** Whether thousands of parts are to be read: beside other cells, each would wait for its turn. */
+  readonly long?: boolean;
 }
 
 /** What is stored after a flow that went well, or not. */
@@ -330,6 +332,7 @@ const RUBBISH: readonly Fault[] = [
 /** A compressed bomb costs no memory to speak of. */
 const BOMB: Fault = {
   name: "gzip bomb, 72 MiB",
+  long: true,
   misdeed: { does: "answer", headers: { "content-encoding": "gzip" }, body: BOMB_BYTES },
   expect: (flow) =>
     flow === "revoke" || flow === "api stream" ? ok(flow) : failed(

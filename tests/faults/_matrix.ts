@@ -304,7 +304,7 @@ export interface Matrix {
   readonly limits: number;
 }
 
-/** Runs cells, some at a time; those that run into a time limit by themselves, with short ones. */
+/** Runs cells, some at a time; long ones alone; those that run into a time limit, with short ones. */
 export async function runMatrix(all: readonly Cell[], atOnce = 8): Promise<Matrix> {
   const results: Result[] = [];
   const run = async (some: readonly Cell[], width: number) => {
@@ -317,7 +317,9 @@ export async function runMatrix(all: readonly Cell[], atOnce = 8): Promise<Matri
     };
     await Promise.all(Array.from({ length: width }, worker));
   };
-  await run(all.filter(({ expected }) => !expected.late), atOnce);
+  const prompt = all.filter(({ expected }) => !expected.late);
+  await run(prompt.filter(({ fault }) => fault.long === true), 1);
+  await run(prompt.filter(({ fault }) => fault.long !== true), atOnce);
   const timers = shortenTimers(LIMIT_MS, SHORT_MS);
   try {
     await run(all.filter(({ expected }) => expected.late), 2 * atOnce);

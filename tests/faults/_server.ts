@@ -136,7 +136,11 @@ async function serve(
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
+        for (const socket of sockets) {
+          // A client that has not read all would meet the same fault; what has ended cannot be reset.
+          if (socket.writableEnded) socket.destroy();
+          else reset(socket);
+        }
       }),
   };
 }
