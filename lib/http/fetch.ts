@@ -10,6 +10,7 @@
 
 import { AuthError } from "../errors.ts";
 import type { FetchLike } from "../exchange.ts";
+import { runtime } from "../runtime.ts";
 import type { Authorizer, Context, Sending } from "./plan.ts";
 
 /** How an authenticated `fetch` is made. */
@@ -43,6 +44,12 @@ function refuse(url: URL): AuthError {
     `Add "${url.origin}" to allowedOrigins if it may have the session's token, or use another fetch: it is not in the list.`,
   );
 }
+
+/**
+ * The runtime's own `fetch`, if a copy of `Headers` goes out sooner than an object: by 1.4 µs under Bun
+ * and 5 µs under Node. Under Deno it takes 30 µs longer.
+ */
+const native = runtime === "bun" || runtime === "node" ? globalThis.fetch : undefined;
 
 /** A copy of the headers with `authorization` in them; a plain object stays one, which is cheap. */
 function withHeader(
@@ -93,6 +100,14 @@ export function authenticatedFetch(
     const headers = withHeader(init?.headers, authorization);
     return { ...init, ...(headers === undefined ? {} : { headers }), redirect: "manual" };
   };
+  let last: string | undefined;
+  let made: Headers | undefined;
+  /** The header of a plain call; a program's first one, or only one, needs no copies. */
+  const headersFor = (authorization: string): HeadersInit => {
+    if (authorization === last) return new Headers(made ??= new Headers({ authorization }));
+    [last, made] = [authorization, undefined];
+    return { authorization };
+  };
   const context: Context = {
     authorizer,
     origins: allowedOrigins,
@@ -102,7 +117,7 @@ export function authenticatedFetch(
   };
 
   // The plain call, which is most of them, takes as few steps as can be: they run unoptimised.
-  const made = async function fetch(
+  const authenticated = async function fetch(
     input: string | URL | Request,
     init?: RequestInit,
     sending?: Sending,
@@ -127,10 +142,14 @@ export function authenticatedFetch(
     const authorization = typeof known === "string" ? known : await known;
     let response: Response | undefined;
     if (sending === undefined && (isPlain || isBare(init!))) {
-      response = await (transport ?? globalThis.fetch)(
+      const send = transport ?? globalThis.fetch;
+      response = await send(
         url,
         isPlain && authorization !== ""
-          ? { headers: { authorization }, redirect: "manual" }
+          ? {
+            headers: send === native ? headersFor(authorization) : { authorization },
+            redirect: "manual",
+          }
           : prepare(authorization, init),
       );
       if (response.status < 300) return response;
@@ -139,7 +158,7 @@ export function authenticatedFetch(
     const trip = { url, init: init ?? {}, trusted };
     return await carryOut(response, authorization, trip, context, sending);
   };
-  return asFetch(made);
+  return asFetch(authenticated);
 }
 
 /** Makes a function fit the runtime's own type: that of Bun has `preconnect`. */

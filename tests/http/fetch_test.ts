@@ -5,6 +5,7 @@ import type { Authorizer } from "../../lib/http/plan.ts";
 import { secret } from "../_support/canaries.ts";
 import { test } from "../_support/harness.ts";
 import { noteServers, watchedFetch } from "../_support/watch.ts";
+import { listen } from "../sandbox/http_server.ts";
 
 const API = "https://api.test";
 const OTHER = "https://other.test";
@@ -68,6 +69,41 @@ function make(fetch: typeof globalThis.fetch, authorizer: Authorizer = tokens())
 }
 
 const auth = (one: Sent | undefined) => one?.headers.get("authorization");
+
+test("a plain call over the runtime's own fetch has the header of now; one that replaced it has an object", async () => {
+  const seen: (string | undefined)[] = [];
+  const { close, origin } = await listen(({ headers }, response) => {
+    seen.push(headers.authorization);
+    response.end("ok");
+  });
+  noteServers({ authorization: [], api: [origin] });
+  let count = 0;
+  const header = () => `Bearer ${secret(`T${Math.floor(count / 3)}`)}`;
+  const fetch = authenticatedFetch({ authorization: header }, { allowedOrigins: [origin] });
+  const expected: string[] = [];
+  const before = globalThis.fetch;
+  try {
+    for (count = 0; count < 9; count++) {
+      expected.push(header());
+      await (await fetch(`${origin}/a`)).text();
+    }
+    assertEquals(seen, expected);
+    for (let again = 0; again < 3; again++) {
+      globalThis.fetch = ((_url: unknown, init: { headers: Record<string, string> }) => {
+        assertEquals(init.headers, { authorization: header() });
+        init.headers.authorization = "mine";
+        return Promise.resolve(ok());
+      }) as unknown as typeof fetch;
+      assertEquals((await fetch(`${origin}/a`)).status, 200);
+    }
+    globalThis.fetch = before;
+    await (await fetch(`${origin}/a`)).text();
+    assertEquals(seen.at(-1), header());
+  } finally {
+    globalThis.fetch = before;
+    await close();
+  }
+});
 
 test("authenticatedFetch() adds the header to every form of headers and input", async () => {
   const forms: [RequestInfo | URL, RequestInit?][] = [
