@@ -5,7 +5,8 @@
  * deno task bench [--quick] [--write] [ROW…]
  * ```
  *
- * `--quick` ends within two minutes. `--write` puts the tables into `README.md` beside this file.
+ * `--quick` takes fewer rounds. `--write` puts the tables into `README.md` beside this file, each in the
+ * place of the one of before.
  * ROW narrows the run to the rows whose names begin so. See `README.md` for the method.
  *
  * @module
@@ -23,11 +24,10 @@ const README = fileURLToPath(new URL("README.md", import.meta.url));
 const [BEGIN, END] = ["<!-- table: begin -->", "<!-- table: end -->"];
 
 /** A heading and a table for each thing that was measured; below it the others of the same run. */
-function tables(results: readonly Result[]): string {
-  const lines: string[] = [];
-  for (const what of new Set(results.map((result) => result.what))) {
+function sections(results: readonly Result[], run: string): string[] {
+  return [...new Set(results.map(({ what }) => what))].map((what) => {
     const rows = results.filter((result) => result.what === what);
-    lines.push(`### ${what[0]!.toUpperCase()}${what.slice(1)}`, "");
+    const lines = [`### ${what[0]!.toUpperCase()}${what.slice(1)}`, ""];
     lines.push("| where | measured | target | holds |", "| --- | --- | --- | --- |");
     for (const { found, holds, target, where } of rows) {
       const mark = holds === undefined ? "" : holds ? "yes" : "**no**";
@@ -35,9 +35,19 @@ function tables(results: readonly Result[]): string {
     }
     lines.push("");
     for (const { others, where } of rows) if (others !== "") lines.push(`- ${where}: ${others}`);
-    if (lines.at(-1) !== "") lines.push("");
-  }
-  return lines.join("\n").trimEnd();
+    lines.push(`- run of ${run}`);
+    return lines.join("\n");
+  });
+}
+
+/** The tables of before, each replaced by the one of the same heading; new ones at the end. */
+function merged(before: string, found: readonly string[]): string {
+  const heading = (section: string) => section.split("\n", 1)[0]!;
+  const old = before.split(/^(?=### )/m).slice(1).map((section) => section.trim());
+  const kept = old.map((section) =>
+    found.find((one) => heading(one) === heading(section)) ?? section
+  );
+  return [...kept, ...found.filter((one) => !kept.includes(one))].join("\n\n");
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -64,19 +74,19 @@ async function main(args: readonly string[]): Promise<number> {
   const versions = found.map(({ name, version }) => `${name} ${version}`).join(", ");
   const peers = Object.entries(PEERS).map(([name, version]) => `${name} ${version}`).join(", ");
   const cpu = `${os.cpus().length} × ${os.cpus()[0]?.model.trim() ?? "?"}`;
-  const text = [
-    `Run of ${new Date().toISOString().slice(0, 10)}${quick ? " (--quick)" : ""}, load ${
-      os.loadavg()[0]!.toFixed(1)
-    } at its end. ${os.type()} ${os.machine()}, ${cpu}, ${
-      Math.round(os.totalmem() / 2 ** 30)
-    } GiB. ${versions}. Peers: ${peers}.`,
-    "",
-    tables(results),
-  ].join("\n");
-  console.log(`\n${text}\n\n${Math.round((performance.now() - since) / 1000)} s`);
+  const about = `${os.type()} ${os.machine()}, ${cpu}, ${
+    Math.round(os.totalmem() / 2 ** 30)
+  } GiB. ${versions}. Peers: ${peers}.`;
+  const run = `${new Date().toISOString().slice(0, 10)}${quick ? " (--quick)" : ""}, load ${
+    os.loadavg()[0]!.toFixed(1)
+  } at its end`;
+  const tables = sections(results, run);
+  const took = Math.round((performance.now() - since) / 1000);
+  console.log(`\n${about}\n\n${tables.join("\n\n")}\n\n${took} s`);
   if (args.includes("--write")) {
-    const before = fs.readFileSync(README, "utf8");
-    const [head, tail] = [before.split(BEGIN)[0]!, before.split(END)[1]!];
+    const [head = "", rest = ""] = fs.readFileSync(README, "utf8").split(BEGIN);
+    const [before = "", tail = ""] = rest.split(END);
+    const text = `${about}\n\n${merged(before, tables)}`;
     fs.writeFileSync(README, `${head}${BEGIN}\n\n${text}\n\n${END}${tail}`);
   }
   return 0;
