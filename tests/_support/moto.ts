@@ -22,7 +22,7 @@ interface Aws4Fetch {
   AwsClient: new (options: object) => { fetch(url: string, init: RequestInit): Promise<Response> };
 }
 
-/** Signs and sends, by aws4fetch. */
+/** Signs and sends, by aws4fetch; once, since it leaves the answers unread that it tries again after. */
 export function sender(service: "s3" | "dynamodb"): (
   url: string,
   init: RequestInit,
@@ -33,6 +33,7 @@ export function sender(service: "s3" | "dynamodb"): (
     accessKeyId: AWS_VARIABLES.AWS_ACCESS_KEY_ID,
     secretAccessKey: AWS_VARIABLES.AWS_SECRET_ACCESS_KEY,
     service,
+    retries: 0,
   });
   return (url, init) => client.fetch(url, init);
 }
@@ -52,13 +53,21 @@ export interface Moto {
   close(): Promise<void>;
 }
 
+/** One request at a time: of two threads of moto that compare and set, both can win. */
+const SERVE = `
+from moto import server
+run = server.run_simple
+server.run_simple = lambda *given, **named: run(*given, **{**named, "threaded": False})
+server.main()
+`;
+
 /** Starts moto. */
 export async function startMoto(): Promise<Moto> {
   const port = await freePort();
   const host = `127.0.0.1:${port}`;
   const child: ChildProcess = spawn(
-    `${PYTHON_BIN}/moto_server`,
-    ["-H", "127.0.0.1", "-p", `${port}`],
+    `${PYTHON_BIN}/python`,
+    ["-c", SERVE, "-H", "127.0.0.1", "-p", `${port}`],
     { stdio: "ignore", env: { PATH: process.env.PATH } },
   );
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
